@@ -1,6 +1,7 @@
 package mailproof
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -129,7 +130,20 @@ func (s Short) IsZero() bool { return s == Short{} }
 type FieldDigest struct {
 	Name  string // lower case: "date", "from", "subject"
 	Value string // the canonical value for people to read, cut at MaxFieldValue octets on a rune boundary
-	Hash  Short  // of the whole canonical value
+	Hash  Short  // of the whole canonical value, as FieldHash makes it
+}
+
+// FieldHash is the hash of a whole canonical field value. A FieldDigest whose
+// value was not cut is stored without its hash, as it can be made again.
+func FieldHash(name, value string) (s Short) {
+	b := make([]byte, 0, 256)
+	for _, part := range []string{FingerprintAlgorithm, "field", name, value} {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	sum := sha256.Sum256(b)
+	copy(s[:], sum[:])
+	return s
 }
 
 // MaxFieldValue bounds FieldDigest.Value.
@@ -141,9 +155,41 @@ type LeafDigest struct {
 	FileName string // cut at 96 octets on a rune boundary
 	Size     int64  // decoded octets
 	Octets   Short  // exact decoded octets
-	Content  Short  // canonical content, as tier T2 uses it
+	Content  Short  // canonical content, as tier T2 uses it; equal to Octets where nothing had to be normalised
 	Visible  Short  // of text/html: the visible text; else zero
+
+	// What follows explains a difference and never proves that there is none:
+	// CRC-32C checksums and a count, of decoded octets. NonASCII, Squeezed and
+	// Letters are kept of text only.
+
+	NonASCII int64  // characters outside ASCII
+	Squeezed uint32 // without SP, HTAB, CR and LF: equal where only line breaks or white space were changed
+	Letters  uint32 // A-Z, a-z and 0-9 alone: equal where only other characters were changed
+	Prefixes string // four octets (big-endian) for the first 16, 64, 256, … octets, as far as Size goes
 }
+
+// CommonPrefix returns the greatest length at which both parts have a prefix
+// checksum and all checksums up to there agree; 0 where there is none.
+func (l *LeafDigest) CommonPrefix(m *LeafDigest) int64 {
+	length := int64(0)
+	for i, size := 0, int64(FirstPrefix); i+4 <= min(len(l.Prefixes), len(m.Prefixes)); i, size = i+4, size*4 {
+		if l.Prefixes[i:i+4] != m.Prefixes[i:i+4] {
+			break
+		}
+		length = size
+	}
+	return length
+}
+
+// MayTruncate reports whether l looks like the beginning of m: it is shorter
+// and every prefix checksum that it has agrees.
+func (l *LeafDigest) MayTruncate(m *LeafDigest) bool {
+	return l.Size < m.Size && len(l.Prefixes) <= len(m.Prefixes) && m.Prefixes[:len(l.Prefixes)] == l.Prefixes
+}
+
+// FirstPrefix is the first length in LeafDigest.Prefixes; each further one is
+// four times the one before.
+const FirstPrefix = 16
 
 // DKIMWitness is the outcome of recomputing the body hash of DKIM signatures.
 type DKIMWitness uint8
@@ -179,13 +225,14 @@ const (
 	AnomalyPartLimit                           // more parts than the limit
 	AnomalyTextLimit                           // a text part beyond the limit: hashed by its octets
 	AnomalyHeaderLimit                         // a header beyond the limit
+	AnomalyUnaccounted                         // the splitter did not account for every octet: no tier below T0 was computed
 	anomalyEnd
 )
 
 var anomalyNames = []string{
 	"bare-lf", "bare-cr", "nul", "no-header", "bad-header", "eight-bit-header", "envelope-from", "no-message-id",
 	"many-message-ids", "bad-date", "bad-encoding", "bad-charset", "missing-boundary", "unterminated", "depth-limit",
-	"part-limit", "text-limit", "header-limit",
+	"part-limit", "text-limit", "header-limit", "unaccounted",
 }
 
 // Names lists the anomalies of the set by name.
@@ -217,18 +264,11 @@ func (d *Detail) AppendBinary(b []byte) ([]byte, error) {
 	b = appendString(b, d.MessageID)
 	b = binary.AppendUvarint(b, uint64(len(d.Fields)))
 	for _, f := range d.Fields {
-		b = appendString(b, f.Name)
-		b = appendString(b, f.Value)
-		b = append(b, f.Hash[:]...)
+		b = appendField(b, f)
 	}
 	b = binary.AppendUvarint(b, uint64(len(d.Leaves)))
 	for _, l := range d.Leaves {
-		b = appendString(b, l.Type)
-		b = appendString(b, l.FileName)
-		b = binary.AppendUvarint(b, uint64(l.Size))
-		b = append(b, l.Octets[:]...)
-		b = append(b, l.Content[:]...)
-		b = appendShort(b, l.Visible)
+		b = appendLeaf(b, l)
 	}
 	b = binary.AppendUvarint(b, uint64(d.LeafCount))
 	b = append(b, d.BodySeq[:]...)
@@ -253,14 +293,11 @@ func (d *Detail) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("mailproof: message detail has version %d, this program reads %d", v, detailVersion)
 	}
 	*d = Detail{MessageID: r.string()}
-	for n := r.count(18); n > 0 && r.err == nil; n-- {
-		d.Fields = append(d.Fields, FieldDigest{Name: r.string(), Value: r.string(), Hash: r.short()})
+	for n := r.count(3); n > 0 && r.err == nil; n-- {
+		d.Fields = append(d.Fields, r.field())
 	}
-	for n := r.count(36); n > 0 && r.err == nil; n-- {
-		d.Leaves = append(d.Leaves, LeafDigest{
-			Type: r.string(), FileName: r.string(), Size: int64(r.uvarint()),
-			Octets: r.short(), Content: r.short(), Visible: r.optionalShort(),
-		})
+	for n := r.count(21); n > 0 && r.err == nil; n-- {
+		d.Leaves = append(d.Leaves, r.leaf())
 	}
 	d.LeafCount = int(r.uvarint())
 	d.BodySeq, d.Extra, d.SignedOctets = r.short(), r.optionalShort(), r.optionalShort()
@@ -284,6 +321,75 @@ func appendShort(b []byte, s Short) []byte {
 		return append(b, 0)
 	}
 	return append(append(b, 1), s[:]...)
+}
+
+// fieldCodes are the names that nearly every message has: one octet each.
+// Codes are written to ledgers: append only.
+var fieldCodes = [...]string{"", "date", "from", "to", "cc", "subject", "sender", "reply-to", "bcc", "in-reply-to", "references", "names"}
+
+// appendField writes one field: a code for the name (0 and the name where it
+// has none), with the top bit set where the hash follows because the value was
+// cut, and the value.
+func appendField(b []byte, f FieldDigest) []byte {
+	code := byte(0)
+	for i, n := range fieldCodes {
+		if i > 0 && n == f.Name {
+			code = byte(i)
+		}
+	}
+	derived := FieldHash(f.Name, f.Value) == f.Hash
+	if !derived {
+		code |= fieldHasHash
+	}
+	b = append(b, code)
+	if code&^fieldHasHash == 0 {
+		b = appendString(b, f.Name)
+	}
+	b = appendString(b, f.Value)
+	if !derived {
+		b = append(b, f.Hash[:]...)
+	}
+	return b
+}
+
+const fieldHasHash = 0x80
+
+// The bits that say what follows in a leaf.
+const (
+	leafHasContent = 1 << iota // Content differs from Octets
+	leafHasVisible
+	leafHasMarks // NonASCII, Squeezed and Letters
+	leafBitsEnd
+)
+
+func appendLeaf(b []byte, l LeafDigest) []byte {
+	var has byte
+	if l.Content != l.Octets {
+		has |= leafHasContent
+	}
+	if !l.Visible.IsZero() {
+		has |= leafHasVisible
+	}
+	if l.NonASCII != 0 || l.Squeezed != 0 || l.Letters != 0 {
+		has |= leafHasMarks
+	}
+	b = append(b, has)
+	b = appendString(b, l.Type)
+	b = appendString(b, l.FileName)
+	b = binary.AppendUvarint(b, uint64(l.Size))
+	b = append(b, l.Octets[:]...)
+	if has&leafHasContent != 0 {
+		b = append(b, l.Content[:]...)
+	}
+	if has&leafHasVisible != 0 {
+		b = append(b, l.Visible[:]...)
+	}
+	if has&leafHasMarks != 0 {
+		b = binary.AppendUvarint(b, uint64(l.NonASCII))
+		b = binary.BigEndian.AppendUint32(b, l.Squeezed)
+		b = binary.BigEndian.AppendUint32(b, l.Letters)
+	}
+	return appendString(b, l.Prefixes)
 }
 
 // reader takes values off a byte slice; after the first error everything it
@@ -343,6 +449,57 @@ func (r *reader) string() string { return string(r.take(r.uvarint())) }
 func (r *reader) short() (s Short) {
 	copy(s[:], r.take(uint64(len(s))))
 	return s
+}
+
+func (r *reader) uint32() uint32 {
+	if p := r.take(4); p != nil {
+		return binary.BigEndian.Uint32(p)
+	}
+	return 0
+}
+
+func (r *reader) field() (f FieldDigest) {
+	code := r.byte()
+	if n := code &^ fieldHasHash; int(n) >= len(fieldCodes) {
+		r.fail(fmt.Errorf("unknown field %d", n))
+	} else if n > 0 {
+		f.Name = fieldCodes[n]
+	} else {
+		f.Name = r.string()
+	}
+	f.Value = r.string()
+	if code&fieldHasHash != 0 {
+		f.Hash = r.short()
+	} else {
+		f.Hash = FieldHash(f.Name, f.Value)
+	}
+	return f
+}
+
+func (r *reader) leaf() (l LeafDigest) {
+	has := r.byte()
+	if has >= leafBitsEnd {
+		r.fail(fmt.Errorf("unknown part bits %#x", has))
+	}
+	l.Type, l.FileName, l.Size, l.Octets = r.string(), r.string(), int64(r.uvarint()), r.short()
+	l.Content = l.Octets
+	if has&leafHasContent != 0 {
+		l.Content = r.short()
+	}
+	if has&leafHasVisible != 0 {
+		l.Visible = r.short()
+	}
+	if has&leafHasMarks != 0 {
+		l.NonASCII, l.Squeezed, l.Letters = int64(r.uvarint()), r.uint32(), r.uint32()
+	}
+	l.Prefixes = r.string()
+	return l
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
 }
 
 func (r *reader) optionalShort() Short {

@@ -207,8 +207,8 @@ func sampleDetail() Detail {
 	return Detail{
 		MessageID: "<a@b>", LeafCount: 70, BodySeq: Short{1}, Extra: Short{2}, DKIM: DKIMBodyGood,
 		Anomalies: AnomalyNUL | AnomalyBadDate, Stub: true,
-		Fields: []FieldDigest{{"date", "2026-11-21T00:00:00Z", Short{3}}, {"subject", "Grüße", Short{4}}},
-		Leaves: []LeafDigest{{Type: "text/html", FileName: "a.html", Size: 1 << 40, Octets: Short{5}, Content: Short{6}, Visible: Short{7}}, {Type: "image/png"}},
+		Fields: []FieldDigest{{"date", "2026-11-21T00:00:00Z", Short{3}}, {"subject", "Grüße", FieldHash("subject", "Grüße")}, {"x", "", Short{4}}},
+		Leaves: []LeafDigest{{Type: "text/html", FileName: "a.html", Size: 1 << 40, Octets: Short{5}, Content: Short{6}, Visible: Short{7}, NonASCII: 300, Squeezed: 1 << 31, Letters: 9, Prefixes: "abcdefgh"}, {Type: "image/png", Octets: Short{8}, Content: Short{8}}},
 	}
 }
 
@@ -233,6 +233,29 @@ func TestDetailRoundTrip(t *testing.T) {
 	}
 	if bits := len(anomalyNames); anomalyEnd != 1<<bits {
 		t.Errorf("%d names for the anomalies below %b", bits, anomalyEnd)
+	}
+}
+
+func TestCommonPrefix(t *testing.T) {
+	leaf := func(size int64, prefixes string) *LeafDigest { return &LeafDigest{Size: size, Prefixes: prefixes} }
+	for _, tt := range []struct {
+		a, b     *LeafDigest
+		length   int64
+		truncate bool
+	}{
+		{leaf(70, "aaaabbbb"), leaf(300, "aaaabbbbcccc"), 64, true},
+		{leaf(70, "aaaabbbb"), leaf(300, "aaaaxxxxcccc"), 16, false},
+		{leaf(300, "aaaabbbbcccc"), leaf(70, "aaaabbbb"), 64, false},
+		{leaf(0, ""), leaf(70, "aaaabbbb"), 0, true},
+		{leaf(70, "aaaabbbb"), leaf(70, "aaaabbbb"), 64, false},
+		{leaf(70, "xaaabbbb"), leaf(71, "aaaabbbb"), 0, false},
+	} {
+		if got := tt.a.CommonPrefix(tt.b); got != tt.length {
+			t.Errorf("%v, %v: common prefix %d, want %d", tt.a, tt.b, got, tt.length)
+		}
+		if got := tt.a.MayTruncate(tt.b); got != tt.truncate {
+			t.Errorf("%v, %v: may truncate %v, want %v", tt.a, tt.b, got, tt.truncate)
+		}
 	}
 }
 
