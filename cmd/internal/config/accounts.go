@@ -1,0 +1,562 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/credential"
+)
+
+// maxList bounds a list, in octets: half a million rows.
+const maxList = 64 << 20
+
+// Entry is one account of a list, with where its passwords are kept.
+type Entry struct {
+	mailproof.Account
+	Line                int // of the list; 0 where there is none
+	SourcePassword      credential.Ref
+	DestinationPassword credential.Ref
+	Note                string // the list's own remark
+}
+
+// Password returns the reference to the password of one side.
+func (e Entry) Password(side mailproof.Side) credential.Ref {
+	if side == mailproof.Source {
+		return e.SourcePassword
+	}
+	return e.DestinationPassword
+}
+
+// Defaults is what a list of accounts is completed with.
+type Defaults struct {
+	Source, Destination Server
+	Dir                 string           // relative paths in the two start here
+	Sides               []mailproof.Side // that the work needs; none means both
+	// Unchecked leaves out the look at whether the references lead anywhere.
+	Unchecked bool
+}
+
+func (d Defaults) needs(side mailproof.Side) bool {
+	return len(d.Sides) == 0 || slices.Contains(d.Sides, side)
+}
+
+// Preview says how a list was understood, for the user to see before anything
+// is run.
+type Preview struct {
+	File      string
+	Format    Format
+	Separator string // "comma", "semicolon" or "tab"
+	Rows      int
+	First     string   // the first row, the password masked
+	Warnings  []string // what may be meant, and should be looked at
+}
+
+// String returns the preview as one line.
+func (p Preview) String() string {
+	s := fmt.Sprintf("%s: %d accounts", p.File, p.Rows)
+	if p.Rows == 1 {
+		s = fmt.Sprintf("%s: 1 account", p.File)
+	}
+	return fmt.Sprintf("%s, read as %s with %ss; first row: %s", s, p.Format, p.Separator, p.First)
+}
+
+// CarriesPasswords reports whether the list itself holds passwords: they are
+// in memory only.
+func (p Preview) CarriesPasswords() bool { return p.Format != Own }
+
+// ReadAccounts reads a list of accounts in any of the four formats. If any row
+// is bad the error is an [*Error] that lists them all, and nothing is
+// returned.
+func ReadAccounts(path string, d Defaults) ([]Entry, Preview, error) {
+	data, err := readFile(path, maxList)
+	if err != nil {
+		return nil, Preview{}, err
+	}
+	return parseAccounts(path, data, d)
+}
+
+func parseAccounts(path string, data []byte, d Defaults) ([]Entry, Preview, error) {
+	ps := &problems{file: path}
+	none := func(rows int) ([]Entry, Preview, error) { return nil, Preview{}, ps.err(rows) }
+	text, err := decode(data)
+	if err != nil {
+		ps.addError(0, "", err)
+		return none(0)
+	}
+	lines := contentLines(text)
+	if len(lines) == 0 {
+		ps.add(0, "", "there is no account in it")
+		return none(0)
+	}
+	r := &reader{ps: ps, Defaults: d, dir: filepath.Dir(path), checked: map[credential.Ref]error{}}
+	r.layout = detect(lines, ps)
+	if r.layout == nil || !r.prepare(lines[0].number) {
+		return none(0)
+	}
+	if r.layout.header {
+		lines = lines[1:]
+	}
+	if len(lines) == 0 {
+		ps.add(0, "", "there is a header and no account below it")
+		return none(0)
+	}
+	entries := make([]Entry, 0, len(lines))
+	for _, l := range lines {
+		if e, ok := r.row(l); ok {
+			entries = append(entries, e)
+		}
+	}
+	warnings := r.duplicates(entries)
+	if err := ps.err(len(lines)); err != nil {
+		return nil, Preview{}, err
+	}
+	return entries, Preview{File: path, Format: r.layout.format, Separator: separatorNames[r.layout.sep], Rows: len(entries),
+		First: r.describe(entries[0]), Warnings: warnings}, nil
+}
+
+// reader makes entries of rows.
+type reader struct {
+	Defaults
+	ps      *problems
+	layout  *layout
+	dir     string // of the list
+	sides   [2]sideDefaults
+	checked map[credential.Ref]error
+}
+
+// sideDefaults is what is known of a side before the first row.
+type sideDefaults struct {
+	side     mailproof.Side
+	template mailproof.Endpoint
+	given    bool // the template names a host
+	password credential.Ref
+}
+
+// prepare reads the defaults of both sides, and reports what the list's columns
+// and the defaults together leave open.
+func (r *reader) prepare(header int) bool {
+	before := len(r.ps.list)
+	for i, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		server := r.Source
+		if side == mailproof.Destination {
+			server = r.Destination
+		}
+		if r.layout.format == Microsoft && side == mailproof.Destination && server.URL == "" && server.User == "" {
+			server.User = "{address}" // the user name of that list is the old server's
+		}
+		s := sideDefaults{side: side}
+		var err error
+		if s.template, s.given, err = server.template(r.Dir); err != nil {
+			r.ps.addError(0, fmt.Sprintf("defaults of the %s", side), err)
+		}
+		if s.password, err = server.reference(r.Dir); err != nil {
+			r.ps.addError(0, fmt.Sprintf("defaults of the %s", side), err)
+		}
+		r.sides[i] = s
+		if r.needs(side) {
+			r.requireColumns(header, s)
+		}
+	}
+	return len(r.ps.list) == before
+}
+
+func (r *reader) requireColumns(header int, s sideDefaults) {
+	has := func(name string) bool { _, ok := r.layout.index[name]; return ok }
+	switch r.layout.format {
+	case Own:
+		if !has(s.side.String()) && !s.given {
+			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no server is given for the %s", s.side, s.side),
+				fmt.Sprintf("add the column, or give url or host in [%s] of %s", s.side, FileName))
+		}
+		if name := s.side.String() + "_password"; !has(name) && s.password.IsZero() {
+			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no password is given for the %s", name, s.side),
+				fmt.Sprintf("add the column, or give password in [%s] of %s", s.side, FileName))
+		}
+	case Microsoft, Plain:
+		if !s.given {
+			r.ps.add(0, "", fmt.Sprintf("%s names no server, and none is given for the %s", r.layout.format, s.side),
+				fmt.Sprintf("give url or host in [%s] of %s", s.side, FileName))
+		}
+	}
+}
+
+// row makes an entry of one line. What is wrong with it goes to the problems,
+// all of it at once.
+func (r *reader) row(l line) (Entry, bool) {
+	before := len(r.ps.list)
+	fields, ok := r.fields(l)
+	if !ok {
+		return Entry{}, false
+	}
+	e := Entry{Line: l.number}
+	switch r.layout.format {
+	case Own:
+		r.ownRow(&e, fields)
+	case Imapsync:
+		r.imapsyncRow(&e, fields)
+	default:
+		r.addressRow(&e, fields)
+	}
+	if len(r.ps.list) == before {
+		r.sameLogin(e)
+	}
+	return e, len(r.ps.list) == before
+}
+
+// fields parts a line and checks that each column has its field.
+func (r *reader) fields(l line) ([]string, bool) {
+	want := len(r.layout.columns)
+	if r.layout.format == Imapsync {
+		fields := imapsyncFields(l.text)
+		extra := len(fields) > want && strings.TrimSpace(strings.Join(fields[want:], "")) != ""
+		switch {
+		case len(fields) < want:
+			r.ps.add(l.number, "", fmt.Sprintf("%d columns, imapsync's list has %d", len(fields), want))
+		case extra:
+			r.ps.add(l.number, "", "something follows the sixth column: options of imapsync are not read, and a password that holds a semicolon cannot be told apart")
+		default:
+			return fields[:want], true
+		}
+		return nil, false
+	}
+	fields, err := splitFields(l.text, r.layout.sep)
+	if err != nil {
+		r.ps.add(l.number, "", err.Error(), fmt.Sprintf(`in line %d write a value that begins with a quote as """value"`, l.number))
+		return nil, false
+	}
+	for len(fields) > want && fields[len(fields)-1] == "" {
+		fields = fields[:len(fields)-1] // a separator at the end of the line
+	}
+	if len(fields) == want {
+		return fields, true
+	}
+	name := separatorNames[r.layout.sep]
+	against := fmt.Sprintf("the header has %d", want)
+	if !r.layout.header {
+		against = fmt.Sprintf("the list has %d", want)
+	}
+	hint := fmt.Sprintf("put the missing %s in line %d", name, l.number)
+	if len(fields) > want {
+		hint = fmt.Sprintf("put the value that holds a %s in quotes in line %d", name, l.number)
+	}
+	r.ps.add(l.number, "", fmt.Sprintf("%d columns, %s", len(fields), against), hint)
+	return nil, false
+}
+
+// named checks a name or login.
+func (r *reader) named(number int, col, value string) {
+	if value == "" {
+		r.ps.add(number, column(col), "empty")
+	} else if reason := visible(value); reason != "" {
+		r.ps.add(number, column(col), reason)
+	} else if len(value) > 512 {
+		r.ps.add(number, column(col), "longer than 512 octets")
+	}
+}
+
+func (r *reader) ownRow(e *Entry, fields []string) {
+	get := func(name string) string {
+		if i, ok := r.layout.index[name]; ok {
+			return fields[i]
+		}
+		return ""
+	}
+	e.Name, e.Note = get(colName), get(colNote)
+	r.named(e.Line, colName, e.Name)
+	e.Source, e.SourcePassword = r.ownSide(e, r.sides[0], get(colSource), get(colSourcePassword))
+	e.Destination, e.DestinationPassword = r.ownSide(e, r.sides[1], get(colDestination), get(colDestinationPassword))
+}
+
+func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpoint mailproof.Endpoint, ref credential.Ref) {
+	col := s.side.String()
+	switch {
+	case strings.Contains(cell, "://"):
+		var err error
+		if endpoint, err = mailproof.ParseEndpoint(cell); err != nil {
+			r.ps.add(e.Line, column(col), withoutValues(err))
+		} else if endpoint.CAFile != "" {
+			endpoint.CAFile = locate(r.dir, endpoint.CAFile)
+			if _, err := os.Stat(endpoint.CAFile); err != nil {
+				r.ps.add(e.Line, column(col), "the file of trust anchors cannot be read (option ca)")
+			}
+		}
+	case s.given:
+		w := who{address: e.Name, user: cell}
+		if cell == "" {
+			w.user = e.Name
+		} else if !strings.Contains(e.Name, "@") {
+			w.address = cell
+		}
+		endpoint = r.fill(e.Line, col, s.template, w)
+	case !r.needs(s.side):
+	case cell == "":
+		r.ps.add(e.Line, column(col), "empty, and no server is given for the "+col, "write imaps://USER@HOST")
+	default:
+		r.ps.add(e.Line, column(col), "not the address of a server", "write imaps://USER@HOST")
+	}
+	if endpoint.Host != "" {
+		r.named(e.Line, col, endpoint.User)
+	}
+	col += "_password"
+	if password != "" {
+		parsed, err := credential.Parse(password)
+		if err != nil {
+			r.ps.addError(e.Line, column(col), err)
+			return endpoint, ref
+		}
+		return endpoint, r.reference(e.Line, col, s.side, parsed.In(r.dir), endpoint)
+	}
+	if s.password.IsZero() && r.needs(s.side) {
+		r.ps.add(e.Line, column(col), "empty", credentialHint)
+	}
+	return endpoint, r.reference(e.Line, col, s.side, s.password, endpoint)
+}
+
+// fill makes the endpoint of a row from the side's template.
+func (r *reader) fill(number int, col string, template mailproof.Endpoint, w who) mailproof.Endpoint {
+	if reason := visible(w.user + w.address); reason != "" {
+		r.ps.add(number, column(col), reason)
+		return mailproof.Endpoint{}
+	}
+	endpoint, err := fill(template, w)
+	if err != nil {
+		r.ps.add(number, column(col), err.Error())
+	}
+	return endpoint
+}
+
+// reference labels a reference and looks whether it leads anywhere, each
+// distinct one once.
+func (r *reader) reference(number int, col string, side mailproof.Side, ref credential.Ref, endpoint mailproof.Endpoint) credential.Ref {
+	if !r.Unchecked && r.needs(side) {
+		err, known := r.checked[ref]
+		if !known {
+			err = ref.Check()
+			r.checked[ref] = err
+		}
+		if err != nil {
+			r.ps.addError(number, column(col), err)
+		}
+	}
+	return ref.For(fmt.Sprintf("password of %s at %s", endpoint.Identity(), endpoint.Host))
+}
+
+// addressRow reads a row of Microsoft's list or of a plain one.
+func (r *reader) addressRow(e *Entry, fields []string) {
+	cols := plainColumns
+	if r.layout.format == Microsoft {
+		cols = microsoftColumns
+		if i, ok := r.layout.index["UserRoot"]; ok && fields[i] != "" {
+			r.ps.add(e.Line, column("UserRoot"), "not empty: a part of a mailbox cannot be chosen here", "leave the column empty")
+		}
+	}
+	address, user, password := fields[r.layout.index[cols[0]]], fields[r.layout.index[cols[1]]], fields[r.layout.index[cols[2]]]
+	if !looksLikeAddress(address) {
+		r.ps.add(e.Line, column(cols[0]), "not an e-mail address")
+	}
+	r.named(e.Line, cols[1], user)
+	e.Name = address
+	for _, s := range r.sides {
+		if !s.given {
+			continue
+		}
+		endpoint := r.fill(e.Line, cols[1], s.template, who{address: address, user: user})
+		// What the configuration says of a side in so many words, as of a
+		// master user, comes before the list's one password.
+		ref := s.password
+		if ref.IsZero() {
+			ref = r.carried(e.Line, cols[2], s.side, password)
+		}
+		r.set(e, s.side, endpoint, r.reference(e.Line, cols[2], s.side, ref, endpoint))
+	}
+}
+
+func (r *reader) imapsyncRow(e *Entry, fields []string) {
+	for i, s := range r.sides {
+		cols, cells := imapsyncColumns[3*i:3*i+3], fields[3*i:3*i+3]
+		host, user, password := strings.TrimSpace(cells[0]), strings.TrimSpace(cells[1]), cells[2]
+		if user == "" && host == "" && !r.needs(s.side) {
+			continue
+		}
+		r.named(e.Line, cols[1], user)
+		template := s.template
+		if parsed, err := mailproof.ParseEndpoint("imaps://x@" + host); err != nil || visible(host) != "" || strings.ContainsAny(host, "@?") {
+			r.ps.add(e.Line, column(cols[0]), "not the name of a host")
+		} else {
+			template.Host = parsed.Host
+			if strings.Contains(host, ":") && parsed.Port != 993 {
+				template.Port = parsed.Port
+			}
+		}
+		endpoint := r.fill(e.Line, cols[1], template, who{address: user, user: user})
+		ref := s.password
+		if password != "" {
+			ref = r.carried(e.Line, cols[2], s.side, password)
+		} else if ref.IsZero() && r.needs(s.side) {
+			r.ps.add(e.Line, column(cols[2]), "empty")
+		}
+		r.set(e, s.side, endpoint, r.reference(e.Line, cols[2], s.side, ref, endpoint))
+		if e.Name == "" || !strings.Contains(e.Name, "@") && strings.Contains(user, "@") {
+			e.Name = user
+		}
+	}
+}
+
+// carried takes a password that the list itself holds. It stays in memory.
+func (r *reader) carried(number int, col string, side mailproof.Side, password string) credential.Ref {
+	switch {
+	case password == "" && r.needs(side):
+		r.ps.add(number, column(col), "empty")
+	case strings.ContainsFunc(password, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+		r.ps.add(number, column(col), "holds a control character")
+	case password != "":
+		return credential.FromSecret(mailproof.NewSecret(password))
+	}
+	return credential.Ref{}
+}
+
+func (r *reader) set(e *Entry, side mailproof.Side, endpoint mailproof.Endpoint, ref credential.Ref) {
+	if side == mailproof.Source {
+		e.Source, e.SourcePassword = endpoint, ref
+		return
+	}
+	e.Destination, e.DestinationPassword = endpoint, ref
+}
+
+// columnOf names the column from which a side's login comes.
+func (r *reader) columnOf(side mailproof.Side) string {
+	switch {
+	case r.layout.format == Own:
+		return side.String()
+	case r.layout.format == Imapsync && side == mailproof.Source:
+		return "user1"
+	case r.layout.format == Imapsync:
+		return "user2"
+	case r.layout.format == Microsoft:
+		return "UserName"
+	}
+	return "user name"
+}
+
+// nameColumn names the column from which the account's name comes.
+func (r *reader) nameColumn() string {
+	return map[Format]string{Own: colName, Microsoft: "EmailAddress", Imapsync: "user1", Plain: "address"}[r.layout.format]
+}
+
+// sameLogin refuses an account that would be copied into itself: every message
+// of it would be found on the destination.
+func (r *reader) sameLogin(e Entry) {
+	if e.Source.Host != "" && e.Destination.Host != "" && loginKey(e.Source) == loginKey(e.Destination) {
+		r.ps.add(e.Line, column(r.columnOf(mailproof.Destination)), "the destination is the same login on the same server as the source")
+	}
+}
+
+// loginKey is equal for logins that servers take as one: most know no case in
+// user names.
+func loginKey(e mailproof.Endpoint) string {
+	return fold(e.Address()) + "\x00" + fold(e.Identity())
+}
+
+func fold(s string) string { return strings.ToLower(norm.NFC.String(s)) }
+
+// duplicates reports accounts that occur twice. One source for two
+// destinations may be meant, and is a warning.
+func (r *reader) duplicates(entries []Entry) (warnings []string) {
+	names, logins := make(map[string]int, len(entries)), [2]map[string]int{make(map[string]int, len(entries)), make(map[string]int, len(entries))}
+	for i, e := range entries {
+		if j, ok := names[fold(e.Name)]; !ok {
+			names[fold(e.Name)] = i
+		} else if entries[j].Name == e.Name {
+			r.ps.add(e.Line, column(r.nameColumn()), fmt.Sprintf("the same account as in line %d", entries[j].Line))
+			continue
+		} else {
+			r.ps.add(e.Line, column(r.nameColumn()), fmt.Sprintf("the same account as in line %d but for upper and lower case", entries[j].Line))
+			continue
+		}
+		for n, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+			endpoint := e.Endpoint(side)
+			if endpoint.Host == "" {
+				continue
+			}
+			j, ok := logins[n][loginKey(endpoint)]
+			switch {
+			case !ok:
+				logins[n][loginKey(endpoint)] = i
+			case side == mailproof.Destination:
+				r.ps.add(e.Line, column(r.columnOf(side)), fmt.Sprintf("the same login on the destination as in line %d", entries[j].Line))
+			default:
+				warnings = append(warnings, fmt.Sprintf("%s:%d: %s: the same login on the source as in line %d", r.ps.file, e.Line, column(r.columnOf(side)), entries[j].Line))
+			}
+		}
+	}
+	return warnings
+}
+
+// describe shows a row as it was understood, with its passwords masked.
+func (r *reader) describe(e Entry) string {
+	parts := []string{e.Name}
+	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		endpoint := e.Endpoint(side)
+		if endpoint.Host == "" {
+			continue
+		}
+		password := "no password"
+		switch ref := e.Password(side); ref.Kind() {
+		case credential.None:
+		case credential.InMemory:
+			password = "password " + mailproof.SecretMask
+		default:
+			password = "password " + ref.String()
+		}
+		parts = append(parts, fmt.Sprintf("%s %s, %s", side, endpoint, password))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Single makes the one account that the command line names by itself. Either
+// address may be empty where the work does not need that side.
+func Single(source, destination, sourcePassword, destinationPassword string) (Entry, error) {
+	var e Entry
+	for _, s := range []struct {
+		side              mailproof.Side
+		address, password string
+		endpoint          *mailproof.Endpoint
+		ref               *credential.Ref
+	}{
+		{mailproof.Source, source, sourcePassword, &e.Source, &e.SourcePassword},
+		{mailproof.Destination, destination, destinationPassword, &e.Destination, &e.DestinationPassword},
+	} {
+		if s.address == "" {
+			continue
+		}
+		var err error
+		if *s.endpoint, err = mailproof.ParseEndpoint(s.address); err != nil {
+			return Entry{}, fmt.Errorf("--%s: %w", s.side, err)
+		}
+		password := s.password
+		if password == "" {
+			password = "prompt"
+		}
+		ref, err := credential.Parse(password)
+		if err == nil {
+			err = ref.Check()
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("--%s-password: %w", s.side, err)
+		}
+		*s.ref = ref.For(fmt.Sprintf("password of %s at %s", s.endpoint.Identity(), s.endpoint.Host))
+		if e.Name == "" || !strings.Contains(e.Name, "@") && strings.Contains(s.endpoint.Identity(), "@") {
+			e.Name = s.endpoint.Identity()
+		}
+	}
+	if e.Source.Host != "" && e.Destination.Host != "" && loginKey(e.Source) == loginKey(e.Destination) {
+		return Entry{}, fmt.Errorf("--destination: the same login on the same server as --source")
+	}
+	return e, nil
+}

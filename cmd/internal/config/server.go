@@ -1,0 +1,254 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/credential"
+)
+
+// Server is what the accounts of a list have in common on one side: from it
+// and a row an [mailproof.Endpoint] is made. User, Authzid and the parts of URL
+// may hold {user}, {address}, {local} and {domain}.
+type Server struct {
+	URL         string `toml:"url"`         // imaps://{user}@imap.old.example; instead of the six below
+	Host        string `toml:"host"`        //
+	Port        int    `toml:"port"`        // 0: 993 or 143, as security says
+	Security    string `toml:"security"`    // tls (also where empty), starttls, none
+	User        string `toml:"user"`        // empty: {user}
+	Authzid     string `toml:"authzid"`     // authorisation identity (RFC 4616), for a master user
+	CA          string `toml:"ca"`          // PEM file
+	Insecure    string `toml:"insecure"`    // skip-verify
+	Password    string `toml:"password"`    // reference, for rows that carry none
+	Connections int    `toml:"connections"` // at most so many at once; 0: as [limits] says
+}
+
+// IsZero reports whether nothing is known of the server.
+func (s Server) IsZero() bool { return s == Server{} }
+
+var placeholders = []string{"user", "address", "local", "domain"}
+
+var placeholderPattern = regexp.MustCompile(`\{[^{}]*\}`)
+
+// keyError is an error about one key of a [source] or [destination] table.
+type keyError struct {
+	key    string
+	reason string
+	hints  []string
+}
+
+func (e *keyError) Error() string   { return key(e.key) + ": " + e.reason }
+func (e *keyError) Hints() []string { return e.hints }
+
+// template returns the Endpoint of the server with placeholders where a row
+// comes in, and whether the server names a host at all.
+func (s Server) template(dir string) (t mailproof.Endpoint, given bool, err error) {
+	bad := func(key, format string, args ...any) (mailproof.Endpoint, bool, error) {
+		return mailproof.Endpoint{}, false, &keyError{key: key, reason: fmt.Sprintf(format, args...)}
+	}
+	if s.URL != "" {
+		if s.Host != "" || s.Port != 0 || s.Security != "" || s.User != "" || s.Authzid != "" || s.CA != "" || s.Insecure != "" {
+			return bad("url", "goes without host, port, security, user, authzid, ca and insecure: it says all of that itself")
+		}
+		if t, err = mailproof.ParseEndpoint(withUser(s.URL)); err != nil {
+			return bad("url", "%s", withoutValues(err))
+		}
+	} else {
+		t = mailproof.Endpoint{User: s.User, Authz: s.Authzid, Host: strings.Trim(s.Host, "[]"), Port: s.Port, CAFile: s.CA}
+		if t.User == "" {
+			t.User = "{user}"
+		}
+		defaultPort := 993
+		switch s.Security {
+		case "", "tls":
+		case "starttls":
+			t.Security, defaultPort = mailproof.STARTTLS, 143
+		case "none":
+			t.Security, defaultPort = mailproof.Plaintext, 143
+		default:
+			return bad("security", "write tls, starttls or none")
+		}
+		if t.Port == 0 {
+			t.Port = defaultPort
+		}
+		if t.Port < 1 || t.Port > 65535 {
+			return bad("port", "not a number from 1 to 65535")
+		}
+		if strings.Contains(s.Host, "://") {
+			return bad("host", "is an address; write it as url")
+		}
+		if strings.ContainsAny(s.Host, "@/ \t") {
+			return bad("host", "holds a character that a host name cannot have")
+		}
+		switch s.Insecure {
+		case "":
+		case "skip-verify":
+			t.SkipVerify = true
+		default:
+			return bad("insecure", "write skip-verify, or leave the key out")
+		}
+	}
+	if s.Connections < 0 {
+		return bad("connections", "not a number from 1")
+	}
+	for _, f := range []struct{ key, text string }{{"user", t.User}, {"authzid", t.Authz}, {"host", t.Host}} {
+		if s.URL != "" {
+			f.key = "url"
+		}
+		for _, p := range placeholderPattern.FindAllString(f.text, -1) {
+			if name := strings.Trim(p, "{}"); !contains(placeholders, name) {
+				return bad(f.key, "there is no placeholder %s%s", p, didYouMean(name, placeholders))
+			}
+		}
+	}
+	if t.CAFile != "" {
+		t.CAFile = locate(dir, t.CAFile)
+		if _, err := os.Stat(t.CAFile); err != nil {
+			name := "ca"
+			if s.URL != "" {
+				name = "url"
+			}
+			return bad(name, "the file of trust anchors cannot be read: %v", err)
+		}
+	}
+	return t, t.Host != "", nil
+}
+
+// reference parses the default password.
+func (s Server) reference(dir string) (credential.Ref, error) {
+	if s.Password == "" {
+		return credential.Ref{}, nil
+	}
+	ref, err := credential.Parse(s.Password)
+	if err != nil {
+		e := &keyError{key: "password", reason: err.Error()}
+		var ce *credential.Error
+		if errors.As(err, &ce) {
+			e.hints = ce.Hints()
+		}
+		return credential.Ref{}, e
+	}
+	return ref.In(dir), nil
+}
+
+// withUser lets an address go without its user: the row's is meant.
+func withUser(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	hostport, _, _ := strings.Cut(rest, "?")
+	if !ok || strings.Contains(hostport, "@") {
+		return address
+	}
+	return scheme + "://{user}@" + rest
+}
+
+// locate finds a file that is named by a file in dir: beside that first, then
+// in the working directory.
+func locate(dir, path string) string {
+	if dir == "" || filepath.IsAbs(path) {
+		return path
+	}
+	beside := filepath.Join(dir, path)
+	if _, err := os.Stat(beside); err != nil {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return beside
+}
+
+// who is what a row says of an account's login.
+type who struct{ address, user string }
+
+// fill puts a row into a template.
+func fill(t mailproof.Endpoint, w who) (mailproof.Endpoint, error) {
+	var err error
+	if t.User, err = w.expand(t.User); err != nil {
+		return t, err
+	}
+	if t.Authz, err = w.expand(t.Authz); err != nil {
+		return t, err
+	}
+	if t.Host, err = w.expand(t.Host); err != nil {
+		return t, err
+	}
+	if !isASCII(t.Host) {
+		host, err := idna.Lookup.ToASCII(t.Host)
+		if err != nil {
+			return t, errors.New("the domain cannot be written as a host name (IDNA)")
+		}
+		t.Host = host
+	}
+	if strings.ContainsAny(t.Host, "@/?#[] \t") {
+		return t, errors.New("the domain holds a character that a host name cannot have")
+	}
+	return t, nil
+}
+
+func (w who) expand(template string) (string, error) {
+	if !strings.Contains(template, "{") {
+		return template, nil
+	}
+	local, domain := w.address, ""
+	if at := strings.LastIndexByte(w.address, '@'); at >= 0 {
+		local, domain = w.address[:at], w.address[at+1:]
+	}
+	var err error
+	s := placeholderPattern.ReplaceAllStringFunc(template, func(p string) string {
+		switch p {
+		case "{user}":
+			return w.user
+		case "{address}":
+			return w.address
+		case "{local}":
+			return local
+		case "{domain}":
+			if domain == "" {
+				err = errors.New("the address has no domain, and the server's address is made of it")
+			}
+			return domain
+		}
+		return p
+	})
+	return s, err
+}
+
+var (
+	quotedPattern = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	optionPattern = regexp.MustCompile(`option .*? is not known`)
+	beforePattern = regexp.MustCompile(`of \S+://\S*: `)
+	addrPattern   = regexp.MustCompile(`: address .*: (\w)`) // of net.AddrError
+)
+
+// withoutValues takes out of an error whatever it quotes from the address: it
+// may be a password in the wrong place.
+func withoutValues(err error) string {
+	s := optionPattern.ReplaceAllString(err.Error(), "an option is not known")
+	s = beforePattern.ReplaceAllString(s, "of the address: ")
+	s = addrPattern.ReplaceAllString(s, ": $1")
+	return strings.TrimPrefix(quotedPattern.ReplaceAllString(s, "…"), "server address: ")
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
