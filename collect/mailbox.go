@@ -1,0 +1,418 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/mailproof/mailproof"
+)
+
+// scanner reads one mailbox until its contents hold still.
+type scanner struct {
+	*pass
+	w       MailboxRecorder
+	mb      mailproof.Mailbox
+	state   mailproof.MailboxState
+	flags   flagTable
+	present []entry // what the last listing showed, in ascending order of UIDs
+	gone    int     // messages expunged between a listing and their reading
+}
+
+// entry is a listed message in 40 octets, so that a million of them stay
+// affordable.
+type entry struct {
+	uid    mailproof.UID
+	flags  uint32 // index into the flag table
+	date   int64  // INTERNALDATE in Unix seconds
+	zone   int32  // its offset from UTC in seconds
+	dated  bool
+	known  bool                // the ledger has the message
+	state  mailproof.ReadState // of the last reading
+	listed int64               // RFC822.SIZE
+}
+
+// settle reads the mailbox, again where it changed meanwhile. The error is one
+// that ends the account; what ends only the mailbox is in the scan.
+func (s *scanner) settle(ctx context.Context, before mailproof.MailboxState) (mailproof.MailboxScan, error) {
+	scan := mailproof.MailboxScan{Mailbox: s.mb}
+	known, stop := iter.Pull2(s.w.Known(ctx))
+	defer stop()
+	next := known
+	for round := 1; ; round++ {
+		s.state, s.gone = before, 0
+		scan.Before, scan.After = before, mailproof.MailboxState{}
+		err := s.round(ctx, next)
+		scan.Present = int64(len(s.present))
+		if err != nil {
+			return s.broken(ctx, scan, err)
+		}
+		after, err := s.src.Examine(ctx, s.mb.Name)
+		if err != nil {
+			return s.broken(ctx, scan, err)
+		}
+		scan.After = after
+		if after.UIDValidity != before.UIDValidity {
+			scan.Error = fmt.Sprintf("UIDVALIDITY changed from %d to %d while the folder was read", before.UIDValidity, after.UIDValidity)
+			return scan, nil
+		}
+		if s.gone == 0 && before.SameContents(after) && uint32(len(s.present)) == after.Exists {
+			scan.Complete = true
+			return scan, nil
+		}
+		if round == MaxRounds {
+			scan.Complete, scan.Drifted = true, true
+			return scan, nil
+		}
+		before, next = after, pullEntries(s.present)
+	}
+}
+
+// broken turns an error into the scan's end. Stopping and losing the server
+// end the account as well.
+func (s *scanner) broken(ctx context.Context, scan mailproof.MailboxScan, err error) (mailproof.MailboxScan, error) {
+	scan.Error = err.Error()
+	if ctx.Err() != nil || errors.Is(err, ErrStopped) {
+		scan.Error = ErrStopped.Error()
+		return scan, err
+	}
+	if errors.Is(err, errRecorder) || endsAccount(err) {
+		return scan, fmt.Errorf("folder %q: %w", s.mb.Name, err)
+	}
+	return scan, nil
+}
+
+// errRecorder marks an error of the ledger, which no other folder would be
+// spared.
+var errRecorder = errors.New("ledger")
+
+func recorded(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errRecorder, err)
+}
+
+type pullExtant = func() (mailproof.Extant, error, bool)
+
+// pullEntries presents what the last round listed as what is known now.
+func pullEntries(present []entry) pullExtant {
+	i := 0
+	return func() (mailproof.Extant, error, bool) {
+		if i == len(present) {
+			return mailproof.Extant{}, nil, false
+		}
+		i++
+		return mailproof.Extant{UID: present[i-1].uid}, nil, true
+	}
+}
+
+// round lists the mailbox, records the difference to what is known and reads
+// what has to be read.
+func (s *scanner) round(ctx context.Context, known pullExtant) error {
+	previous := s.present
+	m := merger{scanner: s, known: known, previous: previous}
+	s.present = make([]entry, 0, max(len(previous), int(min(s.state.Exists, 1<<20))))
+	if err := m.advance(); err != nil {
+		return err
+	}
+	if err := s.src.Metadata(ctx, func(md mailproof.Metadata) error { return m.listed(ctx, md) }); err != nil {
+		return err
+	}
+	if err := m.finish(ctx); err != nil {
+		return err
+	}
+	return s.read(ctx)
+}
+
+// merger walks the server's listing and the ledger's side by side.
+type merger struct {
+	*scanner
+	known    pullExtant
+	previous []entry // of an earlier round: carries flags and state
+	prev     int
+	at       mailproof.Extant
+	more     bool
+	last     mailproof.UID
+	changes  []mailproof.FlagChange
+	vanished []mailproof.UID
+}
+
+func (m *merger) advance() error {
+	var err error
+	m.at, err, m.more = m.known()
+	return recorded(err)
+}
+
+func (m *merger) listed(ctx context.Context, md mailproof.Metadata) error {
+	if m.stopped() {
+		return ErrStopped
+	}
+	if md.UID <= m.last {
+		return &mailproof.ServerError{Kind: mailproof.ErrProtocol, Server: m.src.Server().Address, Op: fmt.Sprintf("list folder %q", m.mb.Name),
+			Text: fmt.Sprintf("uid %d listed after uid %d", md.UID, m.last)}
+	}
+	m.last = md.UID
+	for m.more && m.at.UID < md.UID {
+		if err := m.vanish(ctx); err != nil {
+			return err
+		}
+	}
+	e := entry{uid: md.UID, flags: m.flags.index(md.Flags), listed: md.Size, dated: !md.InternalDate.IsZero()}
+	if e.dated {
+		_, zone := md.InternalDate.Zone()
+		e.date, e.zone = md.InternalDate.Unix(), int32(zone)
+	}
+	if m.more && m.at.UID == md.UID {
+		if err := m.again(ctx, &e); err != nil {
+			return err
+		}
+	}
+	m.present = append(m.present, e)
+	return nil
+}
+
+// again handles a listed message that is known already.
+func (m *merger) again(ctx context.Context, e *entry) error {
+	e.known, e.state = true, m.at.State
+	before := m.at.Flags
+	if p := m.earlier(e.uid); p != nil {
+		e.state, before = p.state, m.flags.at(p.flags)
+	}
+	if now := m.flags.at(e.flags); !now.Equal(before) {
+		m.sum.Flagged++
+		m.changes = append(m.changes, mailproof.FlagChange{UID: e.uid, Flags: now})
+		if len(m.changes) >= 1000 {
+			if err := m.flushChanges(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return m.advance()
+}
+
+// earlier finds the message in the listing of the round before.
+func (m *merger) earlier(uid mailproof.UID) *entry {
+	for m.prev < len(m.previous) && m.previous[m.prev].uid < uid {
+		m.prev++
+	}
+	if m.prev < len(m.previous) && m.previous[m.prev].uid == uid {
+		return &m.previous[m.prev]
+	}
+	return nil
+}
+
+func (m *merger) vanish(ctx context.Context) error {
+	// A message that an earlier round of this pass listed, but that was gone
+	// before it could be read, was never recorded: nothing vanishes then.
+	if p := m.earlier(m.at.UID); m.previous == nil || p != nil && p.known {
+		m.sum.Vanished++
+		m.vanished = append(m.vanished, m.at.UID)
+	}
+	if len(m.vanished) >= 1000 {
+		if err := m.flushChanges(ctx); err != nil {
+			return err
+		}
+	}
+	return m.advance()
+}
+
+func (m *merger) finish(ctx context.Context) error {
+	for m.more {
+		if err := m.vanish(ctx); err != nil {
+			return err
+		}
+	}
+	return m.flushChanges(ctx)
+}
+
+func (m *merger) flushChanges(ctx context.Context) error {
+	if len(m.changes) > 0 {
+		if err := m.w.ChangeFlags(ctx, m.changes); err != nil {
+			return recorded(err)
+		}
+		m.changes = m.changes[:0]
+	}
+	if len(m.vanished) > 0 {
+		if err := m.w.Vanish(ctx, m.vanished); err != nil {
+			return recorded(err)
+		}
+		m.vanished = m.vanished[:0]
+	}
+	return nil
+}
+
+// wanted reports whether a listed message's body must be read in this round.
+func (s *scanner) wanted(e *entry) bool {
+	if s.Depth == mailproof.DepthPreview {
+		return !e.known
+	}
+	return !e.known || e.state != mailproof.Read || s.Reverify && e.state != readNow
+}
+
+// readNow marks a message that this very pass has read, so that a further
+// round does not read it once more. It never reaches the ledger.
+const readNow mailproof.ReadState = 255
+
+// read fetches what is wanted, a bounded number of messages at a time.
+func (s *scanner) read(ctx context.Context) error {
+	var planned, plannedBytes int64
+	for i := range s.present {
+		if s.wanted(&s.present[i]) {
+			planned++
+			plannedBytes += s.present[i].listed
+		}
+	}
+	s.tick(s.mb.Name, mailproof.Tick{Planned: planned, PlannedBytes: plannedBytes})
+	batch := make([]mailproof.Metadata, 0, min(planned, bodiesPerFetch))
+	for i := range s.present {
+		if s.wanted(&s.present[i]) {
+			batch = append(batch, s.metadata(&s.present[i]))
+		}
+		if len(batch) == bodiesPerFetch || len(batch) > 0 && i == len(s.present)-1 {
+			if err := s.readBatch(ctx, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	return nil
+}
+
+func (s *scanner) metadata(e *entry) mailproof.Metadata {
+	md := mailproof.Metadata{UID: e.uid, Flags: s.flags.at(e.flags), Size: e.listed}
+	if e.dated {
+		md.InternalDate = time.Unix(e.date, 0).In(time.FixedZone("", int(e.zone)))
+	}
+	return md
+}
+
+func (s *scanner) readBatch(ctx context.Context, batch []mailproof.Metadata) error {
+	if s.Depth == mailproof.DepthPreview {
+		for _, md := range batch {
+			if err := s.record(ctx, md, mailproof.Message{State: mailproof.Unread}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	unread, err := s.src.Bodies(ctx, batch, func(uid mailproof.UID, size int64, body io.Reader) error {
+		return s.body(ctx, batch, uid, size, body)
+	})
+	if err != nil {
+		return err
+	}
+	return s.unreadable(ctx, batch, unread)
+}
+
+// body fingerprints one message as it streams by, and records it only when
+// every octet that the server announced has come.
+func (s *scanner) body(ctx context.Context, batch []mailproof.Metadata, uid mailproof.UID, size int64, body io.Reader) error {
+	if s.stopped() {
+		return ErrStopped
+	}
+	i, ok := slices.BinarySearchFunc(batch, uid, func(md mailproof.Metadata, uid mailproof.UID) int { return int(int64(md.UID) - int64(uid)) })
+	if !ok || s.find(uid).state == readNow {
+		return nil // not asked for, or delivered twice: the first reading stands
+	}
+	fp, err := s.fp.Compute(body)
+	if err != nil {
+		return err
+	}
+	if fp.Octets != size {
+		return fmt.Errorf("uid %d: %d of %d octets: %w", uid, fp.Octets, size, io.ErrUnexpectedEOF)
+	}
+	if err := s.record(ctx, batch[i], mailproof.Message{State: mailproof.Read, Fingerprint: fp}); err != nil {
+		return err
+	}
+	s.sum.Read++
+	s.sum.Bytes += size
+	s.tick(s.mb.Name, mailproof.Tick{Done: 1, DoneBytes: size})
+	return nil
+}
+
+// unreadable records what could not be read: as unreadable, never as absent.
+func (s *scanner) unreadable(ctx context.Context, batch []mailproof.Metadata, unread map[mailproof.UID]string) error {
+	for _, md := range batch {
+		reason, failed := unread[md.UID]
+		e := s.find(md.UID)
+		switch {
+		case e.state == readNow:
+			continue
+		case failed && reason == ReasonExpunged:
+			s.gone++
+			continue
+		case !failed:
+			// Neither delivered nor refused: the source broke its word. That
+			// must not pass as "not there".
+			reason = "the server sent no body and no error"
+		}
+		s.sum.Unreadable++
+		if err := s.record(ctx, md, mailproof.Message{State: mailproof.Unreadable, Reason: reason}); err != nil {
+			return err
+		}
+		s.tick(s.mb.Name, mailproof.Tick{Done: 1, Unreadable: 1})
+	}
+	return nil
+}
+
+// record writes one reading to the ledger, as a new message or as a further
+// reading of a known one.
+func (s *scanner) record(ctx context.Context, md mailproof.Metadata, m mailproof.Message) error {
+	m.Metadata = md
+	m.MessageKey = mailproof.MessageKey{Side: s.Side, Account: s.Account, Mailbox: s.mb.Name, UIDValidity: s.state.UIDValidity, UID: md.UID}
+	e := s.find(md.UID)
+	if e.known {
+		changed, err := s.w.Reread(ctx, m)
+		if err != nil {
+			return recorded(err)
+		}
+		if changed && e.state == mailproof.Read {
+			s.sum.Changed++
+		}
+	} else {
+		if err := s.w.Add(ctx, m); err != nil {
+			return recorded(err)
+		}
+		s.sum.New++
+	}
+	e.known, e.state = true, m.State
+	if m.State == mailproof.Read {
+		e.state = readNow
+	}
+	return nil
+}
+
+func (s *scanner) find(uid mailproof.UID) *entry {
+	i, ok := slices.BinarySearchFunc(s.present, uid, func(e entry, uid mailproof.UID) int { return int(int64(e.uid) - int64(uid)) })
+	if !ok {
+		return &entry{}
+	}
+	return &s.present[i]
+}
+
+// flagTable keeps each set of flags once: a mailbox has few different ones.
+type flagTable struct {
+	sets   []mailproof.Flags
+	byText map[string]uint32
+}
+
+func (t *flagTable) index(f mailproof.Flags) uint32 {
+	key := f.String()
+	if i, ok := t.byText[key]; ok {
+		return i
+	}
+	if t.byText == nil {
+		t.byText = map[string]uint32{}
+	}
+	i := uint32(len(t.sets))
+	t.sets = append(t.sets, f)
+	t.byText[key] = i
+	return i
+}
+
+func (t *flagTable) at(i uint32) mailproof.Flags { return t.sets[i] }
