@@ -1,0 +1,238 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/mailproof/mailproof"
+)
+
+// reader reads from one snapshot of the ledger: a connection of its own with a
+// transaction open.
+type reader struct {
+	conn  *sql.Conn
+	path  string
+	flags map[int64]mailproof.Flags
+}
+
+// newReader takes a snapshot. It must be closed.
+func (l *Ledger) newReader(ctx context.Context) (*reader, error) {
+	conn, err := l.readers.Conn(ctx)
+	if err != nil {
+		return nil, explain(l.path, err)
+	}
+	r := &reader{conn: conn, path: l.path, flags: map[int64]mailproof.Flags{}}
+	// BEGIN alone takes no snapshot; the first read does.
+	var n int64
+	_, err = conn.ExecContext(ctx, "BEGIN")
+	if err == nil {
+		err = conn.QueryRowContext(ctx, "SELECT count(*) FROM pass").Scan(&n)
+	}
+	if err != nil {
+		return nil, errors.Join(explain(l.path, err), r.close())
+	}
+	return r, nil
+}
+
+func (r *reader) close() error {
+	_, err := r.conn.ExecContext(context.Background(), "ROLLBACK")
+	if err != nil && noTransaction(err) {
+		err = nil
+	}
+	return errors.Join(explain(r.path, err), r.conn.Close())
+}
+
+func (l *Ledger) snapshot(ctx context.Context, f func(*reader) error) (err error) {
+	r, err := l.newReader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(explain(l.path, err), r.close()) }()
+	return f(r)
+}
+
+// one reads one row; ok is false where there is none.
+func (r *reader) one(ctx context.Context, query string, args []any, dest ...any) (ok bool, err error) {
+	err = r.conn.QueryRowContext(ctx, query, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (r *reader) each(ctx context.Context, query string, args []any, f func(row scanFunc) error) error {
+	return eachRow(ctx, r.conn, query, args, f)
+}
+
+// flagset returns the flags of a number. The slice is shared: nobody may
+// change it.
+func (r *reader) flagset(ctx context.Context, id int64) (mailproof.Flags, error) {
+	if f, ok := r.flags[id]; ok {
+		return f, nil
+	}
+	var text string
+	if err := r.conn.QueryRowContext(ctx, "SELECT flags FROM flagset WHERE id = ?", id).Scan(&text); err != nil {
+		return nil, err
+	}
+	if len(r.flags) >= maxRemembered {
+		clear(r.flags)
+	}
+	f := mailproof.ParseFlags(text)
+	r.flags[id] = f
+	return f, nil
+}
+
+// scan reads the latest scan of an account at or before a pass; 0 means the
+// latest of all.
+func (r *reader) scan(ctx context.Context, account string, side mailproof.Side, upTo mailproof.PassID) (s mailproof.Scan, ok bool, err error) {
+	s = mailproof.Scan{Account: account, Side: side}
+	ok, err = r.one(ctx, `SELECT s.pass, s.started, s.finished, s.state, s.error, s.server FROM scan s JOIN account a ON a.id = s.account
+		WHERE a.name = ? AND s.side = ? AND (? = 0 OR s.pass <= ?) ORDER BY s.pass DESC LIMIT 1`, []any{account, sideText(side), int64(upTo), int64(upTo)},
+		&s.Pass, textTime{&s.Started}, textTime{&s.Finished}, enum{&s.State}, &s.Error, document{&s.Server})
+	if !ok {
+		return mailproof.Scan{}, false, err
+	}
+	return s, true, err
+}
+
+// mailboxRef is a mailbox of a scan and the number of its epoch, 0 where no
+// messages were recorded under it.
+type mailboxRef struct {
+	scan  mailproof.MailboxScan
+	epoch int64
+}
+
+func scansOf(refs []mailboxRef) []mailproof.MailboxScan {
+	var scans []mailproof.MailboxScan
+	for i := range refs {
+		scans = append(scans, refs[i].scan)
+	}
+	return scans
+}
+
+// cutOff stands as the error of a mailbox whose scan has no end in the ledger.
+const cutOff = "the reading did not come to its end"
+
+func (r *reader) mailboxScans(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side) ([]mailboxRef, error) {
+	var refs []mailboxRef
+	err := r.each(ctx, `SELECT b.name, s.separator, s.prefix, s.special_use, s.subscribed, s.noselect,
+		s.before_uidvalidity, s.before_uidnext, s.before_exists, s.before_modseq, s.after_uidvalidity, s.after_uidnext, s.after_exists, s.after_modseq,
+		s.complete, s.drifted, s.present, s.excluded, s.error, s.state, coalesce(s.epoch, 0)
+		FROM mailbox_scan s JOIN mailbox b ON b.id = s.mailbox JOIN account a ON a.id = s.account
+		WHERE s.pass = ? AND a.name = ? AND s.side = ? ORDER BY b.name`, []any{int64(pass), account, sideText(side)}, func(row scanFunc) error {
+		var ref mailboxRef
+		var state string
+		var before, after int64
+		m := &ref.scan
+		err := row(&m.Name, &m.Separator, &m.Prefix, &m.SpecialUse, &m.Subscribed, &m.NoSelect,
+			&m.Before.UIDValidity, &m.Before.UIDNext, &m.Before.Exists, &before, &m.After.UIDValidity, &m.After.UIDNext, &m.After.Exists, &after,
+			&m.Complete, &m.Drifted, &m.Present, &m.Excluded, &m.Error, &state, &ref.epoch)
+		m.Before.HighestModSeq, m.After.HighestModSeq = uint64(before), uint64(after)
+		if state == "running" {
+			m.Error = cutOff
+		}
+		refs = append(refs, ref)
+		return err
+	})
+	return refs, err
+}
+
+// foreignPasses are the passes whose hashes were made by other rules than
+// ours: they can be compared with nothing.
+func (r *reader) foreignPasses(ctx context.Context) (map[mailproof.PassID]bool, error) {
+	foreign := map[mailproof.PassID]bool{}
+	err := r.each(ctx, "SELECT id FROM pass WHERE algorithm <> ?", []any{mailproof.FingerprintAlgorithm}, func(row scanFunc) error {
+		var id mailproof.PassID
+		err := row(&id)
+		foreign[id] = true
+		return err
+	})
+	return foreign, err
+}
+
+// view is the state of some epochs at a pass. It knows which kinds of event
+// there are at all, as most mailboxes have none and looking for them costs.
+type view struct {
+	epochs   []int64 // by index of the mailbox; 0 for those without messages
+	pass     mailproof.PassID
+	base     mailproof.PassID // the pass whose flags are asked for as well; 0: none
+	vanished bool
+	flagged  bool
+	reread   bool
+}
+
+func (r *reader) view(ctx context.Context, epochs []int64, pass, base mailproof.PassID) (view, error) {
+	v := view{epochs: epochs, pass: pass, base: base}
+	for _, e := range epochs {
+		var vanished, flagged, reread bool
+		if e == 0 {
+			continue
+		}
+		_, err := r.one(ctx, `SELECT EXISTS (SELECT 1 FROM presence WHERE message BETWEEN ?1 AND ?2), EXISTS (SELECT 1 FROM flag_event WHERE message BETWEEN ?1 AND ?2),
+			EXISTS (SELECT 1 FROM reading WHERE message BETWEEN ?1 AND ?2)`, []any{messageID(e, 0), lastOf(e)}, &vanished, &flagged, &reread)
+		if err != nil {
+			return v, err
+		}
+		v.vanished, v.flagged, v.reread = v.vanished || vanished, v.flagged || flagged, v.reread || reread
+	}
+	return v, nil
+}
+
+// expr is the SQL of what a view says of a message m. The numbers in it are
+// our own.
+type expr struct{ flags, base, state, octets, hashes, reason, pass, join, where string }
+
+func (v view) expr() expr {
+	e := expr{flags: "m.flags", base: "NULL", state: "m.state", octets: "m.octets", hashes: "m.hashes", reason: "m.reason", pass: "m.first_pass",
+		where: "m.first_pass <= " + itoa(v.pass)}
+	if v.base != 0 {
+		e.base = "CASE WHEN m.first_pass <= " + itoa(v.base) + " THEN m.flags END"
+	}
+	if v.vanished {
+		e.where += " AND coalesce((SELECT e.present FROM presence e WHERE e.message = m.id AND e.pass <= " + itoa(v.pass) + " ORDER BY e.pass DESC, e.seq DESC LIMIT 1), 1)"
+	}
+	if v.flagged {
+		at := func(pass mailproof.PassID) string {
+			return "coalesce((SELECT e.flags FROM flag_event e WHERE e.message = m.id AND e.pass <= " + itoa(pass) + " ORDER BY e.pass DESC, e.seq DESC LIMIT 1), m.flags)"
+		}
+		e.flags = at(v.pass)
+		if v.base != 0 {
+			e.base = "CASE WHEN m.first_pass <= " + itoa(v.base) + " THEN " + at(v.base) + " END"
+		}
+	}
+	if v.reread {
+		e.join = " LEFT JOIN reading r ON r.id = (SELECT max(x.id) FROM reading x WHERE x.message = m.id AND x.pass <= " + itoa(v.pass) + ")"
+		latest := func(column string) string {
+			return "CASE WHEN r.id IS NULL THEN m." + column + " ELSE r." + column + " END"
+		}
+		e.state, e.octets, e.hashes, e.reason = latest("state"), latest("octets"), latest("hashes"), latest("reason")
+		e.pass = "coalesce(r.pass, m.first_pass)"
+	}
+	return e
+}
+
+// sorted is the query of every message that has a hash of the tier, in the
+// order of the hashes. Its argument is the epochs as JSON.
+func (v view) sorted(tier mailproof.Tier) string {
+	e := v.expr()
+	hash := "substr(" + e.hashes + ", " + itoa(1+(int(tier)-1)*hashSize) + ", " + itoa(hashSize) + ")"
+	return rowColumns(e) + " FROM json_each(?) j CROSS JOIN message m ON m.id BETWEEN j.value << 32 AND j.value << 32 | 4294967295" + e.join +
+		" WHERE " + strings.Join([]string{"j.value > 0", e.where, e.state + " = 2", hash + " <> zeroblob(" + itoa(hashSize) + ")"}, " AND ") +
+		" ORDER BY " + hash + ", j.key, m.internaldate, m.id"
+}
+
+// ofMailbox is the query of every message of one epoch in the order of UIDs.
+// Its arguments are the first and the last number of a message.
+func (v view) ofMailbox(columns func(expr) string, join string) string {
+	e := v.expr()
+	return columns(e) + " FROM message m" + e.join + join + " WHERE m.id BETWEEN ? AND ? AND " + e.where + " ORDER BY m.id"
+}
+
+func rowColumns(e expr) string {
+	return "SELECT m.id, m.first_pass, m.internaldate, m.zone, " + e.flags + ", " + e.base + ", m.size, " + e.state + ", " + e.octets + ", " + e.hashes + ", " + e.reason + ", " + e.pass
+}
+
+func itoa[N ~int | ~int64](n N) string { return strconv.FormatInt(int64(n), 10) }
