@@ -1,0 +1,417 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/report/chart"
+)
+
+// manyAccounts is where the table of 7.1 lists only what is not COMPLETE and
+// the full table moves into an annex of its own.
+const manyAccounts = 40
+
+func (d *Document) figures() section {
+	s := section{ID: "s7", No: "7", Title: "Figures"}
+	if len(d.Accounts) > 1 {
+		s.Blocks = append(s.Blocks, d.accountsBlocks()...)
+	} else {
+		s.Blocks = append(s.Blocks, title("7.1", "Verdict per account"), note(words("The engagement has one account; its folders follow in 7.4.")))
+	}
+	s.Blocks = append(s.Blocks, d.timeline()...)
+	s.Blocks = append(s.Blocks, d.sizes()...)
+	s.Blocks = append(s.Blocks, d.folderTables()...)
+	return s
+}
+
+// worstFirst orders accounts for 7.1.
+func (d *Document) worstFirst() []*mailproof.AccountResult {
+	list := make([]*mailproof.AccountResult, len(d.Accounts))
+	for i := range d.Accounts {
+		list[i] = &d.Accounts[i]
+	}
+	slices.SortStableFunc(list, func(a, b *mailproof.AccountResult) int {
+		switch {
+		case a.Verdict.Worse(b.Verdict):
+			return -1
+		case b.Verdict.Worse(a.Verdict):
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.Counts.SourceMessages, a.Counts.SourceMessages), strings.Compare(a.Account, b.Account))
+	})
+	return list
+}
+
+func (d *Document) accountsBlocks() []block {
+	list := d.worstFirst()
+	largest := int64(0)
+	for _, a := range list {
+		largest = max(largest, a.Counts.SourceMessages)
+	}
+	shown := list
+	var complete mailproof.Counts
+	folded := 0
+	if len(list) > manyAccounts {
+		shown = nil
+		for _, a := range list {
+			if a.Verdict == mailproof.Complete {
+				folded++
+				complete.Add(a.Counts)
+			} else {
+				shown = append(shown, a)
+			}
+		}
+	}
+	t := accountTable()
+	for _, a := range shown {
+		t.Rows = append(t.Rows, accountRow(a, largest))
+	}
+	if folded > 0 {
+		t.Rows = append(t.Rows, row{Cells: append([]cell{marked(chart.MarkComplete, count(int64(folded), "account")), words("complete")}, countCells(complete)...)})
+	}
+	t.Rows = append(t.Rows, d.accountTotal())
+	blocks := []block{
+		title("7.1", "Verdict per account, worst first"),
+		{Legend: legend(chart.MarkIdentical, chart.MarkEquivalent, chart.MarkRelocated, chart.MarkExcluded, chart.MarkAltered, chart.MarkMissing, chart.MarkUnread)},
+		{Table: t},
+		note(d.verdictLegend()),
+	}
+	if folded > 0 {
+		blocks = append(blocks, note(words("Every account, complete ones included, is listed in annex 7.5.")))
+	}
+	return blocks
+}
+
+func accountTable() *table {
+	return &table{Class: "pt", Middle: true, Dense: true, Wide: true,
+		Groups: []columnGroup{{"Source inventory", 2, 8}, {"Destination inventory", 10, 4}},
+		Columns: []column{
+			{Head: "Account", Width: 13.6}, {Head: "Messages, to scale", Width: 15},
+			{Head: "mes-\nsages", Width: 7, Right: true}, {Head: "iden-\ntical", Width: 6.8, Right: true}, {Head: "equi-\nvalent", Width: 6.2, Right: true},
+			{Head: "relo-\ncated", Width: 5.2, Right: true}, {Head: "altered", Width: 5.6, Right: true}, {Head: "missing", Width: 5.8, Right: true},
+			{Head: "ex-\ncluded", Width: 5.8, Right: true}, {Head: "un-\nread", Width: 5.2, Right: true},
+			{Head: "mes-\nsages", Width: 7.8, Right: true}, {Head: "paired", Width: 6.8, Right: true}, {Head: "extra", Width: 4.7, Right: true}, {Head: "dupli-\ncates", Width: 4.5, Right: true},
+		}}
+}
+
+func accountRow(a *mailproof.AccountResult, largest int64) row {
+	name := cell{{Text: cut(a.Account, 64), Foreign: true, Mark: verdictMark(a.Verdict)}}
+	picture := chart.AccountBar(accountSegments(a.Counts), accountSquares(a), largest)
+	return row{Cells: append([]cell{name, {{Picture: &picture}}}, countCells(a.Counts)...)}
+}
+
+// accountSegments are those of the ledger bar without what stands behind the
+// bar as squares.
+func accountSegments(c mailproof.Counts) []chart.Segment {
+	var out []chart.Segment
+	for _, s := range segmentsOf(c) {
+		if !s.Lens {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// accountSquares are marks for the messages of an account that did not arrive
+// intact, missing ones last as in the ledger bar; a few suffice, as the chart
+// writes a number behind four.
+func accountSquares(a *mailproof.AccountResult) []chart.Mark {
+	var marks []chart.Mark
+	add := func(n int64, m chart.Mark) {
+		for range min(n, 100_000) {
+			marks = append(marks, m)
+		}
+	}
+	add(a.Counts.Missing, chart.MarkMissing)
+	add(a.Counts.Altered, chart.MarkAltered)
+	add(a.Counts.Unverifiable, chart.MarkUnread)
+	add(a.Counts.DuplicateCollapsed, chart.MarkCollapsed)
+	return marks
+}
+
+// countCells are the twelve numbers of an account's row.
+func countCells(c mailproof.Counts) []cell {
+	return []cell{
+		number(c.SourceMessages, false), number(c.AllIdentical(), false), number(c.AllEquivalent(), false), number(c.Relocated, false),
+		number(c.Altered, true), number(c.Missing, true), number(c.Excluded, false), number(c.Unverifiable+c.NotChecked, true),
+		number(c.DestinationMessages, false), number(c.DestinationPairedHere, false), number(c.Extra, false), number(c.DuplicateSurplus, false),
+	}
+}
+
+func (d *Document) accountTotal() row {
+	return row{Kind: totalRow, Cells: append([]cell{words(count(int64(len(d.Accounts)), "account")), nil}, countCells(d.Totals)...)}
+}
+
+func (d *Document) verdictLegend() cell {
+	n := map[mailproof.Verdict]int64{}
+	balanced := true
+	for _, a := range d.Accounts {
+		n[a.Verdict]++
+		balanced = balanced && a.Counts.Balanced()
+	}
+	var c cell
+	for _, v := range []mailproof.Verdict{mailproof.Incomplete, mailproof.Inconclusive, mailproof.CompleteWithAcceptedExceptions, mailproof.Complete} {
+		if n[v] == 0 {
+			continue
+		}
+		c = c.and(span{Text: strings.ToLower(v.String()) + ", " + count(n[v], "account") + "   ", Mark: verdictMark(v), Style: nowrap})
+	}
+	text := "Every row balances on both sides."
+	if !balanced {
+		text = "Not every row balances: see the findings of the accounts."
+	}
+	if d.Totals.DuplicateCollapsed > 0 {
+		text += fmt.Sprintf(" %s count on the source and stand in section 9.", count(d.Totals.DuplicateCollapsed, "collapsed duplicate"))
+	}
+	if d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked > 0 {
+		text += fmt.Sprintf(" On the destination %s not read.", count(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, "further message was", "further messages were"))
+	}
+	return c.and(span{Text: text + " Exceptions are drawn one square each, up to four, not to scale."})
+}
+
+func (d *Document) timeline() []block {
+	const most = 36
+	blocks := []block{title("7.2", "Timeline of passes")}
+	if len(d.Passes) == 0 {
+		return append(blocks, note(words("No pass was recorded.")))
+	}
+	passes := d.Passes
+	caption := "Solid bar: messages were written to the destination. Open bar: messages were only read. Dashed: the pass did not end well. Times in UTC."
+	if len(passes) > most {
+		caption += fmt.Sprintf(" The last %d of %s are shown; report.json has all.", most, count(int64(len(passes)), "pass", "passes"))
+		passes = passes[len(passes)-most:]
+	}
+	rows := make([]chart.TimelineRow, len(passes))
+	copies := 0
+	for _, p := range d.Passes[:len(d.Passes)-len(passes)] {
+		if p.Kind == mailproof.CopyPass {
+			copies++
+		}
+	}
+	for i, p := range passes {
+		if p.Kind == mailproof.CopyPass {
+			copies++
+		}
+		rows[i] = timelineRow(p, copies)
+	}
+	return append(blocks, block{Figure: &figure{Drawing: chart.Timeline(rows), Caption: words(caption)}})
+}
+
+func timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
+	r := chart.TimelineRow{No: comma(int64(p.ID)), Start: p.Started.UTC(), Wrote: p.Kind == mailproof.CopyPass}
+	if !p.Finished.IsZero() {
+		r.End = p.Finished.UTC()
+	}
+	switch p.Kind {
+	case mailproof.InventoryPass:
+		r.Name = "Inventory"
+		if p.Side != 0 {
+			r.Name += ", " + p.Side.String()
+		}
+		if p.Reverify {
+			r.Name = "Re-reading, " + p.Side.String()
+		}
+		r.Messages = comma(p.Messages) + " read"
+		if p.Bytes > 0 {
+			r.Messages += ", " + octets(p.Bytes)
+		}
+	case mailproof.CopyPass:
+		r.Name = "Copy"
+		if copies > 1 {
+			r.Name = fmt.Sprintf("Differential copy %d", copies-1)
+		}
+		r.Messages = comma(p.Messages) + " appended"
+	case mailproof.DiffPass:
+		r.Name, r.Messages = "Comparison", comma(p.Messages)+" compared"
+	case mailproof.DNSPass:
+		r.Name, r.Messages = "DNS audit", "no mail touched"
+	default:
+		r.Name = "Pass"
+	}
+	switch p.State {
+	case mailproof.PassFailed:
+		r.Bad, r.Messages = true, "failed, "+r.Messages
+	case mailproof.PassCancelled:
+		r.Bad, r.Messages = true, "stopped, "+r.Messages
+	case mailproof.PassRunning:
+		r.Bad, r.Messages = true, "did not end"
+	}
+	r.Messages = cut(r.Messages, 30)
+	return r
+}
+
+func (d *Document) sizes() []block {
+	blocks := []block{title("7.3", "Messages by size, both sides")}
+	h := d.Histogram
+	if h.IsEmpty() {
+		return append(blocks, note(words("No sizes were recorded.")))
+	}
+	labels := make([]string, len(h.Limits))
+	for i, l := range h.Limits {
+		labels[i] = classLabel(l, i == 0)
+	}
+	var source, destination int64
+	for i := range h.Source {
+		source += h.Source[i]
+		destination += h.Destination[i]
+	}
+	drawing := chart.Histogram(h.Source, h.Destination, labels, d.histogramTitle(mailproof.Source, source), d.histogramTitle(mailproof.Destination, destination))
+	caption := fmt.Sprintf("Last row: destination minus source, sum %s. Equal shapes above and below mean that messages of the same sizes are present. "+
+		"Single messages move between classes where the destination stores an equivalent form of another length.", signedNumber(destination-source))
+	return append(blocks, block{Figure: &figure{Drawing: drawing, Caption: words(caption)}})
+}
+
+func signedNumber(n int64) string {
+	if n > 0 {
+		return "+" + comma(n)
+	}
+	return comma(n)
+}
+
+// histogramTitle names what a row of the histogram counts, as its sum tells.
+func (d *Document) histogramTitle(side mailproof.Side, sum int64) string {
+	c := d.Totals
+	name, number := "counted here", comma(sum)
+	switch {
+	case side == mailproof.Source && sum == c.SourceMessages:
+		name = "inventory"
+	case side == mailproof.Source && sum == c.SourceMessages-c.Excluded:
+		name = "in scope"
+	case side == mailproof.Destination && sum == c.DestinationMessages:
+		name = "inventory"
+	case side == mailproof.Destination && sum == c.DestinationPairedHere:
+		name = "paired"
+	}
+	return sentence(side.String()) + ", " + name + ": " + number
+}
+
+func (d *Document) folderTables() []block {
+	blocks := []block{}
+	for i, a := range d.Accounts {
+		no := "7.4"
+		head := "Folders of " + cut(a.Account, 60)
+		if i == 0 {
+			blocks = append(blocks, block{Heading: &heading{ID: "s7-4", No: no, Title: head}})
+		} else {
+			blocks = append(blocks, block{Heading: &heading{Title: head}})
+		}
+		blocks = append(blocks, folderTable(a, len(d.Accounts) == 1))
+		if text := folderNote(a); text != "" {
+			blocks = append(blocks, note(foreign(text)))
+		}
+	}
+	if len(d.Accounts) == 0 {
+		blocks = append(blocks, title("7.4", "Folders of each account"), note(words("No account was compared.")))
+	}
+	if len(d.Accounts) > manyAccounts {
+		blocks = append(blocks, title("7.5", "Annex: every account"))
+		t := accountTable()
+		largest := int64(0)
+		for _, a := range d.Accounts {
+			largest = max(largest, a.Counts.SourceMessages)
+		}
+		for _, a := range d.worstFirst() {
+			t.Rows = append(t.Rows, accountRow(a, largest))
+		}
+		t.Rows = append(t.Rows, d.accountTotal())
+		blocks = append(blocks, block{Table: t})
+	}
+	return blocks
+}
+
+func folderTable(a mailproof.AccountResult, single bool) block {
+	t := &table{Class: "fo", Dense: true, Wide: true,
+		Columns: []column{
+			{Head: "Source folder", Width: 17}, {Head: "Destination folder", Width: 17}, {Head: "UIDVALIDITY", Width: 10.5, Right: true}, {Head: "UIDNEXT", Width: 7.5, Right: true},
+			{Head: "messages", Width: 7.8, Right: true}, {Head: "identical", Width: 7.6, Right: true}, {Head: "equi-\nvalent", Width: 6.2, Right: true},
+			{Head: "relo-\ncated", Width: 5.2, Right: true}, {Head: "altered", Width: 5.6, Right: true}, {Head: "missing", Width: 5.8, Right: true}, {Head: "un-\nread", Width: 4.2, Right: true},
+			{Head: "desti-\nnation", Width: 5.6, Right: true},
+		}}
+	for _, f := range a.Folders {
+		c := f.Counts
+		t.Rows = append(t.Rows, row{Cells: []cell{
+			folderName(f.Source, f.SourceScan), folderName(f.Destination, f.DestinationScan),
+			stateNumber(f.Source, int64(f.SourceScan.Before.UIDValidity), false), stateNumber(f.Source, int64(f.SourceScan.Before.UIDNext), true),
+			number(c.SourceMessages, false), number(c.AllIdentical(), false), number(c.AllEquivalent(), false), number(c.Relocated, false),
+			number(c.Altered, true), number(c.Missing, true), number(c.Unverifiable+c.NotChecked, true), number(c.DestinationMessages, false),
+		}})
+	}
+	c := a.Counts
+	t.Rows = append(t.Rows, row{Kind: totalRow, Cells: []cell{
+		words(count(int64(len(a.Folders)), "folder")), nil, nil, nil,
+		number(c.SourceMessages, false), number(c.AllIdentical(), false), number(c.AllEquivalent(), false), number(c.Relocated, false),
+		number(c.Altered, true), number(c.Missing, true), number(c.Unverifiable+c.NotChecked, true), number(c.DestinationMessages, false),
+	}})
+	if single {
+		t.Caption = cell{{Text: strings.ToLower(a.Verdict.String()), Mark: verdictMark(a.Verdict)}}
+	} else {
+		t.Caption = cell{{Text: strings.ToLower(a.Verdict.String()) + "; flags differ " + comma(a.FlagsDiffer) + ", dates differ " + comma(a.DatesDiffer) +
+			", excluded by rule " + comma(c.Excluded) + ", extra " + comma(c.Extra) + ", surplus " + comma(c.DuplicateSurplus), Mark: verdictMark(a.Verdict)}}
+	}
+	return block{Table: t}
+}
+
+func folderName(name string, s mailproof.MailboxScan) cell {
+	if name == "" {
+		return cell{{Text: "none", Style: faint}}
+	}
+	c := cell{{Text: cut(name, 160), Foreign: true}}
+	if s.Excluded != "" {
+		c = c.and(span{Text: "excluded: " + cut(s.Excluded, 80), Style: small, Break: true, Foreign: true})
+	}
+	if s.Drifted {
+		c = c.and(span{Text: "changed while read", Style: small | bold, Break: true})
+	}
+	if s.Error != "" {
+		c = c.and(span{Text: cut(s.Error, 160), Style: small, Break: true, Foreign: true})
+	}
+	return c
+}
+
+// stateNumber prints a folder's state. UIDVALIDITY is a name rather than a
+// quantity and has no commas.
+func stateNumber(folder string, n int64, quantity bool) cell {
+	switch {
+	case folder == "" || n == 0:
+		return cell{{Text: "–", Style: faint}}
+	case quantity:
+		return cell{{Text: comma(n), Style: small}}
+	}
+	return cell{{Text: fmt.Sprint(n), Style: small}}
+}
+
+// folderNote says whether the state of the folders was the same before and
+// after reading, and names the sign-in errors of the account.
+func folderNote(a mailproof.AccountResult) string {
+	drift, seen := 0, 0
+	for _, f := range a.Folders {
+		for _, s := range []mailproof.MailboxScan{f.SourceScan, f.DestinationScan} {
+			if s.Name == "" || s.NoSelect || s.Excluded != "" {
+				continue
+			}
+			seen++
+			if s.Drifted {
+				drift++
+			}
+		}
+	}
+	var parts []string
+	switch {
+	case seen > 0 && drift == 0:
+		parts = append(parts, "Drift: none. UIDVALIDITY, UIDNEXT and EXISTS were the same before and after reading in every folder read.")
+	case drift > 0:
+		parts = append(parts, "Drift: "+count(int64(drift), "folder")+" changed while being read.")
+	}
+	for _, s := range []mailproof.Scan{a.SourceScan, a.DestinationScan} {
+		if s.Error != "" {
+			parts = append(parts, sentence(s.Side.String())+": "+cut(s.Error, 300))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func shortTime(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05") }

@@ -1,0 +1,416 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mailproof/mailproof"
+)
+
+// Bounds of what the pages list one by one; report.json has the whole.
+const (
+	wholeList    = 400  // exceptions are listed plainly up to here
+	perGroup     = 50   // of a reason in an account, beyond it
+	mostListed   = 2000 // in all
+	mostNoted    = 200  // relocated messages, surplus copies
+	mostFindings = 400
+	mostAnswers  = 300
+)
+
+// anchor is the fragment of an exception.
+func anchor(id string) string {
+	var b strings.Builder
+	for _, r := range id {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "_%x", r)
+		}
+	}
+	return "x-" + cut(b.String(), 80)
+}
+
+func (d *Document) exceptionsSection() section {
+	s := section{ID: "s8", No: "8", Title: "Exceptions", NewPage: true}
+	listed := d.listed()
+	if len(listed) == 0 && d.ExceptionsOmitted == 0 {
+		s.Blocks = []block{note(words(d.tallyText() + ". altered 0, missing 0, unreadable 0: no message needs a decision."))}
+		if c := d.Totals; c.Altered+c.Missing+c.Unverifiable > 0 {
+			s.Blocks = []block{note(words(fmt.Sprintf("None is listed, though altered %s, missing %s, unreadable %s.", comma(c.Altered), comma(c.Missing), comma(c.Unverifiable))))}
+		}
+		return s
+	}
+	caption := d.tallyText() + ". Missing first, then altered, then unreadable."
+	if len(listed) <= wholeList {
+		t := exceptionTable(caption)
+		for _, e := range listed {
+			t.Rows = append(t.Rows, d.exceptionRow(e))
+		}
+		s.Blocks = append(s.Blocks, block{Table: t})
+	} else {
+		s.Blocks = append(s.Blocks, d.groupedExceptions(listed, caption)...)
+	}
+	if d.ExceptionsOmitted > 0 {
+		s.Blocks = append(s.Blocks, note(cell{{Text: count(d.ExceptionsOmitted, "further exception was", "further exceptions were") +
+			" left off the list for its length. They are in every count of this report.", Style: bold}}))
+	}
+	return s
+}
+
+func exceptionTable(caption string) *table {
+	return &table{Class: "ext", Caption: words(caption), Wide: true, Columns: []column{
+		{Head: "No.", Width: 7.4}, {Head: "Account, folder, message", Width: 25.6}, {Head: "Verdict", Width: 12}, {Head: "Reason and evidence", Width: 28.5},
+		{Head: "Disposition", Width: 10.5}, {Head: "Why, by whom, when (UTC)", Width: 16},
+	}}
+}
+
+func (d *Document) exceptionRow(e mailproof.Exception) row {
+	verdict := cell{{Text: verdictWords[e.Verdict], Mark: messageMarks[e.Verdict]}}
+	if e.Tier != mailproof.TierNone {
+		verdict = verdict.and(span{Text: "tier " + e.Tier.String(), Style: small, Break: true})
+	}
+	disposition := cell{{Text: e.Disposition.String(), Mark: dispositionMark(e.Disposition)}}
+	if e.NeedsDecision() {
+		disposition[0].Style = bold
+	}
+	return row{Anchor: anchor(e.ID), Cells: []cell{
+		{{Text: cut(e.ID, 24), Style: nowrap}}, messageCell(e), verdict, reasonCell(e), disposition, d.decisionCell(e),
+	}}
+}
+
+func messageCell(e mailproof.Exception) cell {
+	c := cell{{Text: cut(e.Account, 80), Foreign: true}}
+	place := "UID " + strconv.FormatUint(uint64(e.Key.UID), 10)
+	if e.Size > 0 {
+		place += ", " + comma(e.Size) + " octets"
+	}
+	c = c.and(span{Text: cut(e.Mailbox, 160), Style: small, Foreign: true, Break: true}, span{Text: place, Style: small, Break: true})
+	if e.Subject != "" {
+		c = c.and(span{Text: "“" + cut(e.Subject, 120) + "”", Style: small, Foreign: true, Break: true})
+	}
+	return c
+}
+
+func reasonCell(e mailproof.Exception) cell {
+	var c cell
+	for i, r := range e.Reasons {
+		if i == 4 {
+			return c.and(span{Text: count(int64(len(e.Reasons)-i), "further reason") + " in report.json", Style: small, Break: true})
+		}
+		c = c.and(span{Text: cut(r.Code, 60), Style: mono, Foreign: true, Break: i > 0})
+		if r.Evidence != "" {
+			c = c.and(span{Text: cut(r.Evidence, 360), Style: small, Foreign: true, Break: true})
+		}
+	}
+	if len(c) == 0 {
+		return cell{{Text: "none recorded", Style: faint}}
+	}
+	return c
+}
+
+func (d *Document) decisionCell(e mailproof.Exception) cell {
+	if dec, ok := d.Decisions[e.ID]; ok {
+		c := cell{{Text: cut(dec.Why, 200), Foreign: true}}
+		who := cut(dec.By, 60)
+		if !dec.When.IsZero() {
+			who += ", " + shortTime(dec.When)
+		}
+		return c.and(span{Text: who, Style: small, Foreign: true, Break: true})
+	}
+	if e.NeedsDecision() {
+		return cell{{Text: "awaits a decision", Style: small}}
+	}
+	return cell{{Text: "not recorded", Style: faint}}
+}
+
+// groupedExceptions lists a long list by reason and account, the first of each
+// group, and says how many there are.
+func (d *Document) groupedExceptions(listed []mailproof.Exception, caption string) []block {
+	type key struct{ verdict, reason, account string }
+	groups := map[key][]mailproof.Exception{}
+	var order []key
+	for _, e := range listed {
+		k := key{verdictWords[e.Verdict], "no reason recorded", e.Account}
+		if len(e.Reasons) > 0 {
+			k.reason = e.Reasons[0].Code
+		}
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], e)
+	}
+	summary := &table{Class: "exs", Caption: words(count(int64(len(listed)), "exception") + " by verdict, reason and account"), Columns: []column{
+		{Head: "Verdict", Width: 20}, {Head: "Reason", Width: 30}, {Head: "Account", Width: 30}, {Head: "Messages", Width: 20, Right: true}}}
+	const mostGroups = 300
+	for _, k := range order[:min(len(order), mostGroups)] {
+		e := groups[k][0]
+		summary.Rows = append(summary.Rows, row{Cells: []cell{marked(messageMarks[e.Verdict], k.verdict), fixed(cut(k.reason, 60)), foreign(cut(k.account, 80)), number(int64(len(groups[k])), false)}})
+	}
+	summary.Rows = append(summary.Rows, row{Kind: totalRow, Cells: []cell{words(count(int64(len(order)), "group")), nil, nil, words(comma(int64(len(listed))))}})
+	slices.SortStableFunc(order, func(a, b key) int {
+		return compareAll(exceptionRank(groups[a][0].Verdict)-exceptionRank(groups[b][0].Verdict), compareStrings(a.reason, b.reason))
+	})
+	t, shown := exceptionTable(caption), 0
+	for _, k := range order {
+		of := groups[k]
+		n := min(len(of), perGroup, mostListed-shown)
+		if n <= 0 {
+			break
+		}
+		head := fmt.Sprintf("%s, %s, %s: %s of %s shown", k.verdict, cut(k.reason, 60), cut(k.account, 80), comma(int64(n)), comma(int64(len(of))))
+		t.Rows = append(t.Rows, row{Kind: groupRow, Cells: []cell{foreign(head)}})
+		for _, e := range of[:n] {
+			t.Rows = append(t.Rows, d.exceptionRow(e))
+		}
+		shown += n
+	}
+	text := fmt.Sprintf("%s of %s are shown, the first %d of each reason in an account. report.json has every one.", comma(int64(shown)), count(int64(len(listed)), "exception"), perGroup)
+	return []block{{Table: summary}, note(words(text)), {Table: t}}
+}
+
+func (d *Document) extras() section {
+	var flags, dates, signatures int64
+	for _, a := range d.Accounts {
+		flags += a.FlagsDiffer
+		dates += a.DatesDiffer
+		signatures += a.SignaturesChanged
+	}
+	c := d.Totals
+	where := func(f func(mailproof.AccountResult) int64) cell { return foreign(d.perAccount(f)) }
+	t := &table{Class: "x9", Middle: true, Caption: words("Beside the verdict; none of these changes a message's content"), Columns: []column{
+		{Head: "What", Width: 32}, {Head: "Messages", Width: 9, Right: true}, {Head: "Where, and why", Width: 59, Pad: true}}}
+	add := func(name string, n int64, text cell) {
+		t.Rows = append(t.Rows, row{Cells: []cell{words(name), number(n, false), text}})
+	}
+	add("Extra on the destination", c.Extra, where(func(a mailproof.AccountResult) int64 { return a.Counts.Extra }))
+	add("Surplus duplicates", c.DuplicateSurplus, where(func(a mailproof.AccountResult) int64 { return a.Counts.DuplicateSurplus }))
+	add("Duplicates collapsed", c.DuplicateCollapsed, where(func(a mailproof.AccountResult) int64 { return a.Counts.DuplicateCollapsed }))
+	add("Relocated", c.Relocated, where(func(a mailproof.AccountResult) int64 { return a.Counts.Relocated }))
+	add("Flags or keywords differ", flags, where(func(a mailproof.AccountResult) int64 { return a.FlagsDiffer }))
+	add("INTERNALDATE differs by more than 1 s", dates, where(func(a mailproof.AccountResult) int64 { return a.DatesDiffer }))
+	add("Signed parts re-encoded", signatures, where(func(a mailproof.AccountResult) int64 { return a.SignaturesChanged }))
+	s := section{ID: "s9", No: "9", Title: "Extra and duplicate messages, flags, dates", Blocks: []block{{Table: t}}}
+	if signatures > 0 {
+		s.Blocks = append(s.Blocks, note(words("Signed parts re-encoded: the content is equivalent, the signature may no longer verify.")))
+	}
+	if noted := d.noted(); len(noted) > 0 {
+		s.Blocks = append(s.Blocks, d.notedTable(noted)...)
+	}
+	return s
+}
+
+func (d *Document) perAccount(f func(mailproof.AccountResult) int64) string {
+	type pair struct {
+		name string
+		n    int64
+	}
+	var pairs []pair
+	for _, a := range d.Accounts {
+		if n := f(a); n > 0 {
+			pairs = append(pairs, pair{a.Account, n})
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return int(min(max(b.n-a.n, -1), 1)) })
+	var parts []string
+	for i, p := range pairs {
+		if i == 6 {
+			parts = append(parts, count(int64(len(pairs)-i), "further account"))
+			break
+		}
+		parts = append(parts, cut(p.name, 40)+" "+comma(p.n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (d *Document) notedTable(noted []mailproof.Exception) []block {
+	t := &table{Class: "nt", Caption: words("Listed for the record; no decision is needed"), Wide: true, Columns: []column{
+		{Head: "No.", Width: 8}, {Head: "Account, folder, message", Width: 36}, {Head: "Verdict", Width: 18}, {Head: "Reason and evidence", Width: 38}}}
+	for _, e := range noted[:min(len(noted), mostNoted)] {
+		t.Rows = append(t.Rows, row{Anchor: anchor(e.ID), Cells: []cell{{{Text: cut(e.ID, 24), Style: nowrap}}, messageCell(e), marked(messageMarks[e.Verdict], verdictWords[e.Verdict]), reasonCell(e)}})
+	}
+	blocks := []block{{Table: t}}
+	if len(noted) > mostNoted {
+		blocks = append(blocks, note(words(fmt.Sprintf("%s of %s are shown; report.json has every one.", comma(mostNoted), count(int64(len(noted)), "message")))))
+	}
+	return blocks
+}
+
+func (d *Document) dnsSection() section {
+	s := section{ID: "s10", No: "10", Title: "DNS before and after", NewPage: true}
+	if len(d.DNS) == 0 && len(d.Observations) == 0 {
+		s.NewPage = false
+		s.Blocks = []block{note(words("DNS was not audited in the passes of this report, and takes no part in the verdict."))}
+		return s
+	}
+	s.Blocks = append(s.Blocks, title("10.1", "Safe time"), note(words("The moment after which no cache can hold an old answer was not computed for this issue; see the TTL of each answer in 10.2.")))
+	s.Blocks = append(s.Blocks, title("10.2", "Answers per server"))
+	s.Blocks = append(s.Blocks, d.answers()...)
+	s.Blocks = append(s.Blocks, title("10.3", "Findings"))
+	s.Blocks = append(s.Blocks, d.dnsFindings()...)
+	return s
+}
+
+// answers groups equal answers to one question, so that a disagreement between
+// servers stands out as a second row.
+func (d *Document) answers() []block {
+	type answer struct {
+		first   mailproof.Observation
+		servers []mailproof.Observation
+	}
+	questions, byKey := []string{}, map[string][]*answer{}
+	for _, o := range d.Observations {
+		q := o.Question + " " + o.Type
+		if byKey[q] == nil {
+			questions = append(questions, q)
+		}
+		same := func(a *answer) bool {
+			return a.first.RCode == o.RCode && a.first.Error == o.Error && slices.Equal(a.first.Records, o.Records)
+		}
+		if i := slices.IndexFunc(byKey[q], same); i >= 0 {
+			byKey[q][i].servers = append(byKey[q][i].servers, o)
+		} else {
+			byKey[q] = append(byKey[q], &answer{o, []mailproof.Observation{o}})
+		}
+	}
+	t := &table{Class: "dn", Dense: true, Wide: true, Caption: words("Equal answers share a row; where servers disagree, each answer has a row of its own. Times in UTC."),
+		Columns: []column{{Head: "Record", Width: 20}, {Head: "Answer", Width: 33}, {Head: "TTL, s", Width: 9, Right: true}, {Head: "Servers", Width: 38, Pad: true}}}
+	if len(questions) == 0 {
+		return []block{note(words("No exchange with a name server was recorded."))}
+	}
+	rows := 0
+	for _, q := range questions {
+		for i, a := range byKey[q] {
+			if rows == mostAnswers {
+				return []block{{Table: t}, note(words("Further answers are in report.json."))}
+			}
+			rows++
+			t.Rows = append(t.Rows, row{Cells: []cell{questionCell(a.first, i == 0), recordsCell(a.first), ttlCell(a.servers), serversCell(a.servers)}})
+		}
+	}
+	return []block{{Table: t}}
+}
+
+func questionCell(o mailproof.Observation, first bool) cell {
+	if !first {
+		return cell{{Text: o.Type + ", differing answer", Style: bold}}
+	}
+	return cell{{Text: o.Type}, {Text: cut(o.Question, 120), Style: small, Foreign: true, Break: true}}
+}
+
+func recordsCell(o mailproof.Observation) cell {
+	if o.Error != "" {
+		return cell{{Text: "no answer: " + cut(o.Error, 160), Style: bold, Foreign: true}}
+	}
+	if len(o.Records) == 0 {
+		return foreign(or(o.RCode, "no answer") + ", no record")
+	}
+	var c cell
+	for i, r := range o.Records {
+		if i == 12 {
+			return c.and(span{Text: count(int64(len(o.Records)-i), "further record"), Style: small, Break: true})
+		}
+		c = c.and(span{Text: cut(r, 300), Style: mono, Foreign: true, Break: i > 0})
+	}
+	return c
+}
+
+func ttlCell(of []mailproof.Observation) cell {
+	lowest, highest := of[0].MinTTL, of[0].MaxTTL
+	for _, o := range of {
+		lowest, highest = min(lowest, o.MinTTL), max(highest, o.MaxTTL)
+	}
+	if lowest == highest {
+		return number(int64(lowest), false)
+	}
+	return cell{{Text: comma(int64(lowest)) + "–" + comma(int64(highest)), Style: nowrap}}
+}
+
+func serversCell(of []mailproof.Observation) cell {
+	var c cell
+	for i, o := range of {
+		if i == 8 {
+			return c.and(span{Text: count(int64(len(of)-i), "further server"), Style: small, Break: true})
+		}
+		c = c.and(span{Text: cut(o.Server, 80), Foreign: true, Break: i > 0})
+		detail := " " + o.Role
+		if o.AA {
+			detail += ", AA"
+		}
+		if o.AD {
+			detail += ", AD"
+		}
+		if !o.Time.IsZero() {
+			detail += ", " + shortTime(o.Time)
+		}
+		c = c.and(span{Text: detail, Style: small})
+	}
+	return c
+}
+
+func (d *Document) dnsFindings() []block {
+	if len(d.DNS) == 0 {
+		return []block{note(words("No check was made."))}
+	}
+	list := slices.Clone(d.DNS)
+	order := []mailproof.Outcome{mailproof.OutcomeFail, mailproof.OutcomeUnknown, mailproof.OutcomeAccepted, mailproof.OutcomeWarn, mailproof.OutcomeInfo, mailproof.OutcomePass}
+	slices.SortStableFunc(list, func(a, b mailproof.Finding) int {
+		return slices.Index(order, a.Outcome) - slices.Index(order, b.Outcome)
+	})
+	n := map[mailproof.Outcome]int64{}
+	for _, f := range list {
+		n[f.Outcome]++
+	}
+	caption := fmt.Sprintf("%s pass, %s warn, %s fail, %s unknown, %s for information", comma(n[mailproof.OutcomePass]), comma(n[mailproof.OutcomeWarn]),
+		comma(n[mailproof.OutcomeFail]), comma(n[mailproof.OutcomeUnknown]), comma(n[mailproof.OutcomeInfo]))
+	if n[mailproof.OutcomeAccepted] > 0 {
+		caption += fmt.Sprintf(", %s accepted by name", comma(n[mailproof.OutcomeAccepted]))
+	}
+	t := &table{Class: "fi", Dense: true, Wide: true, Caption: words(caption + ". P: judged in planning. R: before cut-over. C: after it."), Columns: []column{
+		{Head: "Outcome", Width: 9.5}, {Head: "Check", Width: 15.5}, {Head: "Phase", Width: 5.5}, {Head: "Domain, observed", Width: 37}, {Head: "Expected, remedy", Width: 32.5}}}
+	for _, f := range list[:min(len(list), mostFindings)] {
+		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f), remedyCell(f)}})
+	}
+	blocks := []block{{Legend: outcomeLegend()}, {Table: t}}
+	if len(list) > mostFindings {
+		blocks = append(blocks, note(words(count(int64(len(list)-mostFindings), "further finding")+" in report.json.")))
+	}
+	return blocks
+}
+
+func outcomeCell(o mailproof.Outcome) cell {
+	c := marked(outcomeMark(o), o.String())
+	if o == mailproof.OutcomeFail || o == mailproof.OutcomeWarn || o == mailproof.OutcomeUnknown {
+		c[0].Style = bold
+	}
+	return c
+}
+
+func phaseLetter(p mailproof.Phase) string {
+	if p == mailproof.PhaseNone {
+		return ""
+	}
+	return strings.ToUpper(p.String()[:1])
+}
+
+func observedCell(f mailproof.Finding) cell {
+	c := foreign(cut(f.Observed, 500))
+	if f.Domain != "" {
+		c = cell{{Text: cut(f.Domain, 120), Style: small, Foreign: true}, {Text: cut(f.Observed, 500), Foreign: true, Break: true}}
+	}
+	return c
+}
+
+func remedyCell(f mailproof.Finding) cell {
+	var c cell
+	if f.Expected != "" && f.Outcome != mailproof.OutcomePass {
+		c = c.and(span{Text: "expected: " + cut(f.Expected, 300), Style: small, Foreign: true})
+	}
+	for _, line := range strings.Split(strings.TrimSpace(f.Remedy), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			c = c.and(span{Text: cut(line, 300), Style: small, Foreign: true, Break: len(c) > 0})
+		}
+	}
+	return c
+}

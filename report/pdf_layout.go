@@ -1,0 +1,527 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mailproof/mailproof/report/chart"
+	"github.com/mailproof/mailproof/report/pdf"
+)
+
+// PDFOptions are what WritePDF can be told.
+type PDFOptions struct {
+	// Fonts are TrueType files for the characters that DejaVu Sans lacks. What
+	// no font covers is printed as ⟨U+XXXX⟩.
+	Fonts [][]byte
+}
+
+// WritePDF writes the report as a PDF. Equal documents give equal octets.
+func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
+	o := d.outline()
+	sheet, err := pdf.New(pdf.Options{
+		Title: o.Title, Author: or(partyName(d.Engagement.Providers), "mailproof"), Subject: d.Verdict.String(), Creator: or(d.Tool, "mailproof"),
+		Time: stableTime(d.Generated), Fonts: opts.Fonts,
+	})
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	l := &layout{s: sheet, o: o}
+	l.all()
+	if err := sheet.Output(w); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+func partyName(list []Party) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0].Organisation
+}
+
+// stableTime is never the moment of writing: a document that does not say when
+// it was made gets the beginning of the epoch.
+func stableTime(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Unix(0, 0).UTC()
+	}
+	return t.UTC()
+}
+
+// Measures of the page in millimetres: A4, twelve columns.
+const (
+	left   = 17.0
+	top    = 15.0
+	width  = 176.0
+	bottom = pdf.PageHeight - 16
+	rem    = 8 * 25.4 / 72 // 8 points
+	point  = 25.4 / 72
+	gutter = 2.84 * rem
+	half   = (width - gutter) / 2
+)
+
+// layout sets an outline page by page.
+type layout struct {
+	s *pdf.Sheet
+	o outline
+	y float64 // upper edge of what comes next
+}
+
+func style7(size float64, p chart.Paint) pdf.Style { return pdf.Style{Size: size, Colour: colour(p)} }
+
+func (l *layout) all() {
+	l.executive()
+	l.page()
+	l.contents()
+	for i, s := range l.o.Sections {
+		l.section(s, i == 0)
+	}
+	l.footers()
+}
+
+func (l *layout) page() {
+	l.s.AddPage()
+	l.y = top
+}
+
+// need begins a new page unless h millimetres are left on this one.
+func (l *layout) need(h float64) bool {
+	if l.y+h <= bottom || l.y <= top {
+		return false
+	}
+	l.page()
+	return true
+}
+
+func (l *layout) footers() {
+	st := style7(6.5, chart.Ink3)
+	n := l.s.Pages()
+	for i := 1; i <= n; i++ {
+		l.s.SetPage(i)
+		text := fmt.Sprintf("%d of %d", i, n)
+		l.s.Text(left, 289.3, st, l.s.Fit(st, l.o.Footer, width-25))
+		l.s.Text(left+width-l.s.Width(st, text), 289.3, st, text)
+	}
+}
+
+// frag is a piece of a line.
+type frag struct {
+	x     float64
+	text  string
+	style pdf.Style
+	link  string
+	mark  chart.Mark
+	pic   *chart.Drawing
+}
+
+// line is a line of text, set.
+type line struct {
+	frags []frag
+	width float64
+}
+
+// setting is how a cell is set.
+type setting struct {
+	size    float64 // points
+	leading float64 // times size
+	paint   chart.Paint
+	bold    bool
+	most    int // lines; 0: no bound but that of the page
+}
+
+const mostLines = 40 // of a cell in a table
+
+func (t setting) height() float64 { return t.size * t.leading * point }
+
+func (t setting) style(s style) pdf.Style {
+	st := pdf.Style{Size: t.size, Colour: colour(t.paint), Bold: t.bold || s&bold != 0, Mono: s&mono != 0}
+	if st.Mono {
+		st.Size = t.size * 0.93
+	}
+	if s&small != 0 {
+		st.Size = min(st.Size, 6.6)
+		st.Colour = colour(chart.Ink2)
+	}
+	if s&faint != 0 {
+		st.Colour = colour(chart.Ink3)
+	}
+	return st
+}
+
+// markSize is the height of a mark beside text, and markGap the space after.
+func markSize(m chart.Mark) float64 {
+	if strings.HasPrefix(string(m), "v-") {
+		return 1.02 * rem
+	}
+	return 0.74 * rem
+}
+
+const markGap = 0.4 * rem
+
+// wrap breaks a cell into lines no wider than w.
+func (l *layout) wrap(c cell, w float64, t setting) []line {
+	b := &breaker{l: l, max: w}
+	for _, sp := range c {
+		b.add(sp, t.style(sp.Style))
+	}
+	b.flush()
+	most := t.most
+	if most == 0 {
+		most = 70
+	}
+	if len(b.lines) > most {
+		b.lines = b.lines[:most]
+		last := &b.lines[most-1]
+		if n := len(last.frags); n > 0 && last.frags[n-1].text != "" {
+			f := &last.frags[n-1]
+			f.text = l.s.Fit(f.style, f.text, max(w-f.x-3, 4)) + " …"
+		}
+	}
+	return b.lines
+}
+
+type breaker struct {
+	l     *layout
+	max   float64
+	lines []line
+	now   line
+}
+
+func (b *breaker) flush() {
+	if len(b.now.frags) > 0 {
+		b.lines = append(b.lines, b.now)
+	}
+	b.now = line{}
+}
+
+func (b *breaker) put(f frag, w float64) {
+	f.x = b.now.width
+	b.now.frags = append(b.now.frags, f)
+	b.now.width += w
+}
+
+func (b *breaker) add(sp span, st pdf.Style) {
+	if sp.Break {
+		b.flush()
+	}
+	if sp.Picture != nil {
+		b.put(frag{pic: sp.Picture}, sp.Picture.W*chart.Unit)
+	}
+	text := sp.Text
+	if sp.Mark != "" {
+		size := markSize(sp.Mark)
+		if b.now.width > 0 && b.now.width+size+markGap+min(b.l.s.Width(st, text), b.max/2) > b.max {
+			b.flush()
+		}
+		b.put(frag{mark: sp.Mark}, size+markGap)
+	}
+	if sp.Style&nowrap != 0 && b.now.width > 0 && b.now.width+b.l.s.Width(st, text) > b.max {
+		b.flush()
+	}
+	for text != "" {
+		if b.now.width == 0 {
+			text = strings.TrimLeft(text, " ")
+		}
+		onlyMark := len(b.now.frags) == 1 && b.now.frags[0].mark != ""
+		head, rest := b.l.s.Split(st, text, b.max-b.now.width, b.now.width == 0 || onlyMark)
+		if head != "" {
+			b.put(frag{text: head, style: st, link: sp.Link}, b.l.s.Width(st, head))
+		}
+		text = rest
+		if text != "" {
+			b.flush()
+		}
+	}
+}
+
+// print draws lines from y downwards and returns the edge below.
+func (l *layout) print(lines []line, x, y, w float64, t setting, right bool) float64 {
+	h := t.height()
+	for _, ln := range lines {
+		base := y + h/2 + t.size*point*0.36
+		at := x
+		if right {
+			at = x + w - ln.width
+		}
+		for _, f := range ln.frags {
+			switch {
+			case f.mark != "":
+				size := markSize(f.mark)
+				l.mark(f.mark, at+f.x, base-t.size*point*0.36-size/2, size)
+			case f.pic != nil:
+				l.draw(*f.pic, at+f.x, y+(h-f.pic.H*chart.Unit)/2, chart.Unit)
+			default:
+				wide := l.s.Text(at+f.x, base, f.style, f.text)
+				if f.link != "" {
+					l.s.Link(at+f.x, y, wide, h, f.link)
+				}
+			}
+		}
+		y += h
+	}
+	return y
+}
+
+func (l *layout) contents() {
+	l.s.Rule(left, l.y+6.5, width, colour(chart.Ink), 0.35)
+	l.s.Text(left, l.y+13, pdf.Style{Size: 12, Bold: true, Colour: colour(chart.Ink)}, "Contents")
+	l.s.Bookmark("Contents", 0, l.y+6)
+	y := l.y + 17
+	const row = 5.45
+	st := style7(7.6, chart.Ink)
+	n := (len(l.o.Sections) + 1) / 2
+	for i, s := range l.o.Sections {
+		x, at := left, y+float64(i%n)*row
+		if i >= n {
+			x = left + half + gutter
+		}
+		l.s.Text(x, at+3.7, style7(7.6, chart.Ink3), s.No)
+		l.s.Text(x+2.4*rem, at+3.7, st, s.Title)
+		l.s.Link(x, at, half, row, s.ID)
+		l.s.Rule(x, at+row, half, colour(chart.Hair), 0.2)
+	}
+	l.y = y + float64(n)*row
+}
+
+func (l *layout) section(s section, first bool) {
+	switch {
+	case s.NewPage && l.y > top:
+		l.page()
+	case !l.need(38) && l.y > top:
+		l.y += 2.2 * rem
+	}
+	l.s.Anchor(s.ID, max(l.y-2, 0))
+	l.s.Bookmark(s.No+"  "+s.Title, 0, max(l.y-1, 0))
+	l.s.Rule(left, l.y, width, colour(chart.Ink), 0.35)
+	l.s.Text(left, l.y+6.6, style7(12, chart.Ink3), s.No)
+	l.s.Text(left+3.2*rem, l.y+6.6, pdf.Style{Size: 12, Bold: true, Colour: colour(chart.Ink)}, s.Title)
+	l.y += 10.6
+	for i, b := range s.Blocks {
+		var next *block
+		if i+1 < len(s.Blocks) {
+			next = &s.Blocks[i+1]
+		}
+		l.block(b, next, i == 0)
+	}
+}
+
+func (l *layout) block(b block, next *block, first bool) {
+	switch {
+	case b.Heading != nil:
+		l.heading(b.Heading, next, first)
+	case b.Note != nil:
+		l.note(b.Note)
+	case b.Definition != nil:
+		l.definitions(b.Definition)
+	case b.Procedure != nil:
+		l.procedure(b.Procedure)
+	case b.Table != nil:
+		l.table(b.Table)
+	case b.Figure != nil:
+		l.figure(b.Figure)
+	case b.Legend != nil:
+		l.legend(b.Legend)
+	case b.Listing != nil:
+		l.listing(b.Listing)
+	case b.Signatures != nil:
+		l.signatures(b.Signatures)
+	case b.Annex != nil:
+		l.annex(b.Annex)
+	}
+}
+
+func (l *layout) heading(h *heading, next *block, first bool) {
+	room := 26.0
+	if next != nil && next.Figure != nil {
+		room = next.Figure.Drawing.H*chart.Unit + 20
+	}
+	if !l.need(room) && !first {
+		l.y += 1.7 * rem
+	}
+	if h.ID != "" {
+		l.s.Anchor(h.ID, max(l.y-2, 0))
+		l.s.Bookmark(h.No+"  "+h.Title, 1, max(l.y-1, 0))
+	}
+	st := pdf.Style{Size: 8.5, Bold: true, Colour: colour(chart.Ink)}
+	if h.No != "" {
+		l.s.Text(left, l.y+3.2, style7(8.5, chart.Ink3), h.No)
+	}
+	l.s.Text(left+3.2*rem, l.y+3.2, st, l.s.Fit(st, h.Title, width-3.2*rem))
+	l.y += 6
+}
+
+var noteSetting = setting{size: 6.7, leading: 1.45, paint: chart.Ink2}
+
+func (l *layout) note(c cell) {
+	lines := l.wrap(c, 54*rem, noteSetting)
+	l.need(float64(len(lines))*noteSetting.height() + 2)
+	l.y = l.print(lines, left, l.y+1, 0, noteSetting, false) + 1.2
+}
+
+var textSetting = setting{size: 7.6, leading: 1.5, paint: chart.Ink}
+
+func (l *layout) definitions(defs []definition) {
+	const term = 14.6 * rem
+	for _, d := range defs {
+		t := textSetting
+		head := t
+		head.paint = chart.Ink2
+		names := l.wrap(words(d.Term), term-3, head)
+		lines := l.wrap(d.Text, width-term, t)
+		h := float64(max(len(lines), len(names), 1))*t.height() + 0.74*rem
+		l.need(h)
+		l.print(names, left, l.y+0.37*rem, 0, head, false)
+		l.print(lines, left+term, l.y+0.37*rem, 0, t, false)
+		l.y += h
+		l.s.Rule(left, l.y, width, colour(chart.Hair), 0.2)
+	}
+}
+
+func (l *layout) procedure(items []cell) {
+	const indent = 3.2 * rem
+	for i, c := range items {
+		lines := l.wrap(c, width-indent, textSetting)
+		h := float64(len(lines))*textSetting.height() + 0.74*rem
+		l.need(h)
+		number := textSetting
+		number.paint = chart.Ink3
+		l.print(l.wrap(words(fmt.Sprint(i+1)), indent, number), left, l.y+0.37*rem, 0, number, false)
+		l.print(lines, left+indent, l.y+0.37*rem, 0, textSetting, false)
+		l.y += h
+		l.s.Rule(left, l.y, width, colour(chart.Hair), 0.2)
+	}
+	l.y += rem
+}
+
+func (l *layout) figure(f *figure) {
+	caption := l.wrap(f.Caption, 54*rem, noteSetting)
+	h := f.Drawing.H*chart.Unit + 0.7*rem + float64(len(caption))*noteSetting.height()
+	l.need(h)
+	l.draw(f.Drawing, left, l.y, chart.Unit)
+	l.y += f.Drawing.H*chart.Unit + 0.7*rem
+	l.y = l.print(caption, left, l.y, 0, noteSetting, false) + 1
+}
+
+func (l *layout) legend(items []cell) {
+	l.need(8)
+	x, h := left, noteSetting.height()
+	for _, c := range items {
+		lines := l.wrap(c, width, noteSetting)
+		if len(lines) == 0 {
+			continue
+		}
+		if x > left && x+lines[0].width > left+width {
+			x, l.y = left, l.y+h
+		}
+		l.print(lines[:1], x, l.y, 0, noteSetting, false)
+		x += lines[0].width + 1.5*rem
+	}
+	l.y += h + 0.9*rem
+}
+
+func (l *layout) listing(lines []string) {
+	st := pdf.Style{Size: 6.7, Mono: true, Colour: colour(chart.Ink)}
+	h := 6.7 * 1.55 * point
+	total := float64(len(lines))*h + 1.6*rem
+	l.need(total)
+	l.s.Area(left, l.y, width, total, wash)
+	y := l.y + 0.8*rem
+	for _, text := range lines {
+		l.s.Text(left+rem, y+h*0.7, st, l.s.Fit(st, text, width-2*rem))
+		y += h
+	}
+	l.y += total + 0.9*rem
+}
+
+func (l *layout) signatures(list []signature) {
+	const h = 39.0
+	for i := 0; i < len(list); i += 2 {
+		l.need(h)
+		if i == 0 {
+			l.y += 3
+		}
+		for j, s := range list[i:min(i+2, len(list))] {
+			l.signature(s, left+float64(j)*(half+gutter), l.y)
+		}
+		l.y += h
+	}
+}
+
+func (l *layout) signature(s signature, x, y float64) {
+	l.panelHead(s.Role, words(s.Of), x, y, half)
+	t := setting{size: 6.7, leading: 1.5, paint: chart.Ink}
+	label := t
+	label.paint = chart.Ink2
+	y += 7.2
+	row := func(term string, c cell, box bool) {
+		l.print(l.wrap(words(term), 8*rem, label), x, y, 0, label, false)
+		at := x + 8*rem
+		if box {
+			l.mark(chart.MarkTickBox, at, y+0.75, 1.9)
+			at += 1.9 + markGap + 0.6
+		}
+		lines := l.wrap(c, x+half-at, t)
+		l.print(lines[:min(len(lines), 1)], at, y, 0, t, false)
+		y += 4.05
+	}
+	row("Name", foreign(s.Name), false)
+	for _, d := range s.Items {
+		row(d.Term, d.Text, true)
+	}
+	y += 8.5
+	each := (half - gutter) / 2
+	for i, name := range []string{"Place, date", "Signature"} {
+		at := x + float64(i)*(each+gutter)
+		l.s.Rule(at, y, each, colour(chart.Ink), 0.3)
+		l.s.Text(at, y+3.4, style7(6.7, chart.Ink2), name)
+	}
+}
+
+// panelHead draws the rule and the head of a panel: bold on the left, a note
+// on the right.
+func (l *layout) panelHead(title string, note cell, x, y, w float64) float64 {
+	l.s.Rule(x, y, w, colour(chart.Line), 0.3)
+	t := setting{size: 6.7, leading: 1.4, paint: chart.Ink2}
+	st := pdf.Style{Size: 6.7, Bold: true, Colour: colour(chart.Ink)}
+	l.s.Text(x, y+4.05, st, title)
+	lines := l.wrap(note, w-l.s.Width(st, title)-4, t)
+	if len(lines) > 0 {
+		l.print(lines[:1], x, y+1.45, w, t, true)
+	}
+	return y + 6.8
+}
+
+func (l *layout) annex(a *annex) {
+	const h = 37.0
+	l.need(h + 6)
+	l.y += 4
+	l.s.Frame(left, l.y, width, h, colour(chart.Ink), 0.3, nil)
+	x, y := left+4, l.y+5.4
+	l.s.Text(x, y, pdf.Style{Size: 8.5, Bold: true, Colour: colour(chart.Ink)}, a.Title)
+	y += 6.6
+	st := style7(8, chart.Ink)
+	const blank = 33.0
+	at := x
+	for i, part := range a.Parts {
+		if i > 0 {
+			if at+blank > left+width-4 {
+				at, y = x, y+6.4
+			}
+			l.s.Rule(at, y+0.6, blank, colour(chart.Ink3), 0.25)
+			at += blank
+		}
+		for rest := part; rest != ""; {
+			var head string
+			head, rest = l.s.Split(st, rest, left+width-4-at, at == x)
+			at += l.s.Text(at, y, st, head)
+			if rest != "" {
+				at, y = x, y+6.4
+			}
+		}
+	}
+	l.s.Text(x, l.y+h-3.4, style7(6.6, chart.Ink2), a.Note)
+	l.y += h
+}

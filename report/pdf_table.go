@@ -1,0 +1,186 @@
+package report
+
+import (
+	"strings"
+
+	"github.com/mailproof/mailproof/report/chart"
+	"github.com/mailproof/mailproof/report/pdf"
+)
+
+// grid is a table being set.
+type grid struct {
+	l       *layout
+	t       *table
+	x, w    []float64 // of each column's text
+	text    setting
+	padding float64
+}
+
+func (l *layout) table(t *table) {
+	g := &grid{l: l, t: t, text: setting{size: 7.2, leading: 1.38, paint: chart.Ink, most: mostLines}, padding: 0.36 * rem}
+	if t.Dense {
+		g.text.size, g.padding = 6.8, 0.3*rem
+	}
+	g.columns()
+	rows := g.set()
+	caption := l.wrap(t.Caption, width, noteSetting)
+	first := 0.0
+	if len(rows) > 0 {
+		first = rows[0].height
+	}
+	l.need(float64(len(caption))*noteSetting.height() + 2 + g.headHeight() + min(first, 60) + 6)
+	l.y = l.print(caption, left, l.y+0.6, 0, noteSetting, false)
+	if len(caption) > 0 {
+		l.y += 0.9
+	}
+	g.head()
+	for i, r := range rows {
+		h := r.height
+		if r.kind == groupRow && i+1 < len(rows) {
+			h += min(rows[i+1].height, 60) // a group head never ends a page
+		}
+		if i+1 < len(rows) && rows[i+1].kind == totalRow {
+			h += rows[i+1].height // nor does the total stand alone on one
+		}
+		if l.y+h > bottom {
+			l.page()
+			g.head()
+		}
+		g.row(r, i == 0, i+1 == len(rows) || rows[i+1].kind == totalRow)
+	}
+	l.y += 0.6
+}
+
+func (g *grid) columns() {
+	right := 0.5 * rem
+	if g.t.Dense {
+		right = 0.2 * rem
+	}
+	at := left
+	for i, c := range g.t.Columns {
+		w := c.Width / 100 * width
+		x := at
+		if c.Pad {
+			x += 1.2 * rem
+		}
+		end := at + w
+		if i+1 < len(g.t.Columns) && !(c.Right && g.t.Dense) {
+			end -= right
+		}
+		g.x, g.w = append(g.x, x), append(g.w, end-x)
+		at += w
+	}
+}
+
+type setRow struct {
+	kind   rowKind
+	anchor string
+	cells  [][]line
+	height float64
+}
+
+func (g *grid) set() []setRow {
+	rows := make([]setRow, 0, len(g.t.Rows))
+	for _, r := range g.t.Rows {
+		sr := setRow{kind: r.Kind, anchor: r.Anchor}
+		t, lines := g.text, 1
+		t.bold = r.Kind != plainRow
+		for i, c := range r.Cells {
+			w := g.w[i]
+			if r.Kind == groupRow {
+				w = width
+			}
+			if r.Kind == totalRow && i == 0 && len(r.Cells) > 1 && len(r.Cells[1]) == 0 {
+				w = g.x[1] + g.w[1] - g.x[0]
+			}
+			set := g.l.wrap(c, w, t)
+			sr.cells = append(sr.cells, set)
+			lines = max(lines, len(set))
+		}
+		sr.height = float64(lines)*t.height() + 2*g.padding
+		if r.Kind == groupRow {
+			sr.height += 0.8 * rem
+		}
+		rows = append(rows, sr)
+	}
+	return rows
+}
+
+var headSetting = setting{size: 6.6, leading: 1.25, paint: chart.Ink2}
+
+func (g *grid) headLines() ([][]line, int) {
+	lines, most := make([][]line, len(g.t.Columns)), 0
+	for i, c := range g.t.Columns {
+		for _, part := range strings.Split(c.Head, "\n") {
+			if part != "" {
+				lines[i] = append(lines[i], g.l.wrap(words(part), g.w[i]+1, headSetting)...)
+			}
+		}
+		most = max(most, len(lines[i]))
+	}
+	return lines, most
+}
+
+func (g *grid) headHeight() float64 {
+	_, most := g.headLines()
+	h := float64(most)*headSetting.height() + 2*g.padding
+	if len(g.t.Groups) > 0 {
+		h += 5.2
+	}
+	return h
+}
+
+// head prints the heads of the columns, at the top of the table and again on
+// every page.
+func (g *grid) head() {
+	l := g.l
+	lines, most := g.headLines()
+	for _, group := range g.t.Groups {
+		// Over numbers that stand right: begin where the first column's
+		// widest number may begin.
+		x := g.x[group.First] + 2.4
+		end := g.x[group.First+group.Span-1] + g.w[group.First+group.Span-1]
+		l.s.Text(x, l.y+3.2, pdf.Style{Size: 6.6, Bold: true, Colour: colour(chart.Ink)}, group.Title)
+		l.s.Rule(x, l.y+4.6, end-x, colour(chart.Line), 0.2)
+	}
+	if len(g.t.Groups) > 0 {
+		l.y += 5.2
+	}
+	h := float64(most)*headSetting.height() + 2*g.padding
+	for i, set := range lines {
+		y := l.y + h - g.padding - float64(len(set))*headSetting.height()
+		l.print(set, g.x[i], y, g.w[i], headSetting, g.t.Columns[i].Right)
+	}
+	l.y += h
+	l.s.Rule(left, l.y, width, colour(chart.Ink), 0.35)
+}
+
+func (g *grid) row(r setRow, first, last bool) {
+	l, t := g.l, g.text
+	t.bold = r.kind != plainRow
+	if r.anchor != "" {
+		l.s.Anchor(r.anchor, max(l.y-1, 0))
+	}
+	y := l.y + g.padding
+	if r.kind == groupRow {
+		y += 0.8 * rem
+	}
+	for i, set := range r.cells {
+		at := y
+		if g.t.Middle {
+			at = l.y + (r.height-float64(len(set))*t.height())/2
+		}
+		l.print(set, g.x[i], at, g.w[i], t, g.t.Columns[i].Right && r.kind != groupRow)
+	}
+	l.y += r.height
+	switch {
+	case r.kind == totalRow:
+		l.s.Rule(left, l.y, width, colour(chart.Ink), 0.5)
+	case r.kind == groupRow:
+		l.s.Rule(left, l.y, width, colour(chart.Ink), 0.3)
+	case last:
+		l.s.Rule(left, l.y, width, colour(chart.Line), 0.35)
+	default:
+		l.s.Rule(left, l.y, width, colour(chart.Hair), 0.2)
+	}
+}

@@ -1,0 +1,221 @@
+package report
+
+import (
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/report/chart"
+)
+
+// comma writes a number with commas and a true minus.
+func comma(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, s = "−", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// count writes a number with its noun: "1 message", "2,000 messages". The
+// plural is the singular with an s unless it is given.
+func count(n int64, noun string, plural ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case len(plural) > 0:
+		return comma(n) + " " + plural[0]
+	default:
+		return comma(n) + " " + noun + "s"
+	}
+}
+
+// choose picks the form of a verb or noun for a number.
+func choose(n int64, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// percent writes part of whole, rounded down to three decimals, so that
+// nothing short of the whole ever reads as the whole.
+func percent(part, whole int64) string {
+	if whole <= 0 || part < 0 || part > whole {
+		return "no share"
+	}
+	if part == whole {
+		return "100 %"
+	}
+	q := new(big.Int).Mul(big.NewInt(part), big.NewInt(100_000))
+	q.Quo(q, big.NewInt(whole))
+	thousandths := q.Int64()
+	return fmt.Sprintf("%d.%03d %%", thousandths/1000, thousandths%1000)
+}
+
+// octets writes a size, exact and then readable.
+func octets(n int64) string {
+	const unit = 1000
+	switch {
+	case n < unit:
+		return count(n, "octet")
+	case n < unit*unit:
+		return fmt.Sprintf("%.2f kB", float64(n)/unit)
+	case n < unit*unit*unit:
+		return fmt.Sprintf("%.2f MB", float64(n)/(unit*unit))
+	default:
+		return fmt.Sprintf("%.2f GB", float64(n)/(unit*unit*unit))
+	}
+}
+
+// classLabel writes a class limit of the histogram, a power of two.
+func classLabel(limit int64, first bool) string {
+	switch {
+	case limit == 1<<20:
+		return "1 MB"
+	case limit > 1<<20 && limit%(1<<20) == 0:
+		if limit == 32<<20 {
+			return "32 MB"
+		}
+		return strconv.FormatInt(limit>>20, 10)
+	case limit%(1<<10) == 0 && first:
+		return strconv.FormatInt(limit>>10, 10) + " kB"
+	case limit%(1<<10) == 0:
+		return strconv.FormatInt(limit>>10, 10)
+	default:
+		return comma(limit)
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") + " UTC" }
+func date(t time.Time) string  { return t.UTC().Format("2 January 2006") }
+
+// between writes a window without saying the day twice.
+func between(w Window, and string) string {
+	from, to := w.From.UTC(), w.To.UTC()
+	layout := "15:04:05"
+	if from.Format(time.DateOnly) != to.Format(time.DateOnly) {
+		layout = "2 Jan 2006 15:04:05"
+	}
+	return from.Format("2 Jan 2006 15:04:05") + " " + and + " " + to.Format(layout) + " UTC"
+}
+
+// list joins words: "a", "a and b", "a, b and c".
+func list(words []string) string {
+	switch len(words) {
+	case 0:
+		return ""
+	case 1:
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// cut shortens a foreign text to at most n runes, and says so with an ellipsis.
+func cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	runes := 0
+	for i := range s {
+		if runes == n-1 {
+			return s[:i] + "…"
+		}
+		runes++
+	}
+	return s
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(string(r)) + s[n:]
+}
+
+// or returns the first text that is not empty.
+func or(texts ...string) string {
+	for _, t := range texts {
+		if strings.TrimSpace(t) != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// verdictMark is the sign of a verdict. Inconclusive is the default here too.
+func verdictMark(v mailproof.Verdict) chart.Mark {
+	switch v {
+	case mailproof.Complete:
+		return chart.MarkComplete
+	case mailproof.CompleteWithAcceptedExceptions:
+		return chart.MarkAccepted
+	case mailproof.Incomplete:
+		return chart.MarkIncomplete
+	}
+	return chart.MarkInconclusive
+}
+
+// verdictLines breaks the headline as it is set.
+func verdictLines(v mailproof.Verdict) []string {
+	if v == mailproof.CompleteWithAcceptedExceptions {
+		return []string{"COMPLETE", "WITH ACCEPTED EXCEPTIONS"}
+	}
+	return []string{v.String()}
+}
+
+var messageMarks = map[mailproof.MessageVerdict]chart.Mark{
+	mailproof.Identical: chart.MarkIdentical, mailproof.IdenticalNormalised: chart.MarkIdentical,
+	mailproof.Equivalent: chart.MarkEquivalent, mailproof.EquivalentWithNotes: chart.MarkEquivalent, mailproof.EquivalentText: chart.MarkEquivalent,
+	mailproof.Relocated: chart.MarkRelocated, mailproof.Altered: chart.MarkAltered, mailproof.Missing: chart.MarkMissing,
+	mailproof.DuplicateCollapsed: chart.MarkCollapsed, mailproof.Excluded: chart.MarkExcluded, mailproof.NotChecked: chart.MarkUnchecked,
+	mailproof.Unverifiable: chart.MarkUnread, mailproof.Extra: chart.MarkExcluded, mailproof.DuplicateSurplus: chart.MarkCollapsed,
+}
+
+// verdictWords are the verdicts as people read them.
+var verdictWords = map[mailproof.MessageVerdict]string{
+	mailproof.Identical: "identical", mailproof.IdenticalNormalised: "identical, normalised", mailproof.Equivalent: "equivalent",
+	mailproof.EquivalentWithNotes: "equivalent, with notes", mailproof.EquivalentText: "equivalent text", mailproof.Relocated: "relocated",
+	mailproof.Altered: "altered", mailproof.Missing: "missing", mailproof.DuplicateCollapsed: "collapsed duplicate",
+	mailproof.Extra: "pre-existing or extra", mailproof.DuplicateSurplus: "surplus duplicate", mailproof.Excluded: "excluded by rule",
+	mailproof.NotChecked: "not checked", mailproof.Unverifiable: "unreadable",
+}
+
+func dispositionMark(d mailproof.Disposition) chart.Mark {
+	switch d {
+	case mailproof.Accepted:
+		return chart.MarkAcceptedByName
+	case mailproof.Fixed:
+		return chart.MarkFixed
+	case mailproof.Waived:
+		return chart.MarkWaived
+	case mailproof.Noted:
+		return chart.MarkInfo
+	}
+	return chart.MarkOpen
+}
+
+func outcomeMark(o mailproof.Outcome) chart.Mark {
+	switch o {
+	case mailproof.OutcomePass:
+		return chart.MarkPass
+	case mailproof.OutcomeWarn:
+		return chart.MarkWarn
+	case mailproof.OutcomeFail:
+		return chart.MarkFail
+	case mailproof.OutcomeInfo:
+		return chart.MarkInfo
+	case mailproof.OutcomeAccepted:
+		return chart.MarkAcceptedByName
+	}
+	return chart.MarkUnknown
+}
