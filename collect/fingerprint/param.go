@@ -20,21 +20,29 @@ const maxParams = 256
 func parseMediaType(s string) mediaType {
 	s = stripComments(s)
 	value, rest, _ := strings.Cut(s, ";")
-	m := mediaType{value: strings.ToLower(removeSpace(value))}
+	value = strings.ReplaceAll(strings.ReplaceAll(collapse(value), " /", "/"), "/ ", "/")
+	value, more, found := strings.Cut(value, " ")
+	if found { // the semicolon is missing
+		rest = more + ";" + rest
+	}
+	return mediaType{value: strings.ToLower(value), params: parseParams(rest)}
+}
+
+func parseParams(rest string) (params map[string]string) {
 	for n := 0; rest != "" && n < maxParams; n++ {
 		var name, val string
 		name, val, rest = nextParam(rest)
 		if name == "" {
 			continue
 		}
-		if m.params == nil {
-			m.params = make(map[string]string)
+		if params == nil {
+			params = make(map[string]string)
 		}
-		if _, twice := m.params[name]; !twice {
-			m.params[name] = val
+		if _, twice := params[name]; !twice {
+			params[name] = val
 		}
 	}
-	return m
+	return params
 }
 
 // nextParam takes one "name=value" off s, up to the next semicolon.

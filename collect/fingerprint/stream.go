@@ -69,12 +69,12 @@ func (s *stream) commit(n int) {
 			break
 		}
 		end := s.scan + i
-		s.piece(s.buf[s.r:end], true)
+		s.piece(s.buf[s.r:end], endOfLine)
 		s.r, s.scan = end+1, end+1
 	}
 	s.scan = s.w
 	if s.r == 0 && s.w == len(s.buf) {
-		s.piece(s.buf, false)
+		s.piece(s.buf, notTheEnd)
 		s.w, s.scan = 0, 0
 	}
 }
@@ -90,12 +90,9 @@ func (s *stream) write(b []byte) {
 
 // close ends the last line, which may lack its LF, and the splitter.
 func (s *stream) close() {
-	if s.r < s.w {
-		s.piece(s.buf[s.r:s.w], false)
+	if s.r < s.w || s.open {
+		s.piece(s.buf[s.r:s.w], endOfInput)
 		s.r = s.w
-	}
-	if s.open {
-		s.line(nil, true) // CRs at the very end are a line end cut short
 	}
 	s.split.close(s.raw)
 	if s.split.accounted() != s.octets {
@@ -103,14 +100,24 @@ func (s *stream) close() {
 	}
 }
 
-// piece takes a line, or a part of a line that does not fit the buffer.
-func (s *stream) piece(b []byte, lf bool) {
+// pieceEnd says what follows a piece of a line.
+type pieceEnd uint8
+
+const (
+	notTheEnd pieceEnd = iota
+	endOfLine          // LF
+	endOfInput
+)
+
+// piece takes a line, or a part of a line that does not fit the buffer. CRs at
+// the end of the input are a line end that was cut short.
+func (s *stream) piece(b []byte, end pieceEnd) {
 	s.raw += int64(len(b))
-	if lf {
+	if end == endOfLine {
 		s.raw++
 	}
 	if s.dkim != nil && s.dkim.active && !s.split.topHeader {
-		s.dkim.piece(b, lf)
+		s.dkim.piece(b, end == endOfLine)
 	}
 	if s.nul {
 		for i, c := range b {
@@ -128,14 +135,14 @@ func (s *stream) piece(b []byte, lf bool) {
 	if n > 0 && s.crs > 0 {
 		s.heldCRs()
 	}
-	if !lf {
+	if end == notTheEnd {
 		s.crs += trailing
 		if n > 0 {
 			s.line(b, false)
 		}
 		return
 	}
-	if trailing == 0 && s.crs == 0 {
+	if end == endOfLine && trailing == 0 && s.crs == 0 {
 		s.m.anomalies |= mailproof.AnomalyBareLF
 	}
 	s.crs = 0

@@ -32,7 +32,8 @@ func decodeText(value string) string {
 		if i < 0 {
 			flush()
 			out, _ = toUTF8(out, "", []byte(rest))
-			break
+			rest = ""
+			continue
 		}
 		word, n, ok := encodedWord(rest[i:])
 		if !ok {
@@ -57,6 +58,7 @@ func decodeText(value string) string {
 		charset, pending = word.charset, true
 		octets = word.decode(octets)
 	}
+	flush()
 	return collapse(nfc(string(out)))
 }
 
