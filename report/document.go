@@ -252,16 +252,16 @@ func addServer(list []mailproof.ServerInfo, s mailproof.ServerInfo) []mailproof.
 }
 
 // SortExceptions puts exceptions into the order of section 8: missing first,
-// then altered, unreadable, and the rest; within those by account, folder and
-// UID.
+// then altered, unreadable, and the rest; within those by number.
 func SortExceptions(list []mailproof.Exception) {
 	slices.SortStableFunc(list, func(a, b mailproof.Exception) int {
 		return compareAll(
 			exceptionRank(a.Verdict)-exceptionRank(b.Verdict),
+			len(a.ID)-len(b.ID), // E-999 stands before E-1000
+			compareStrings(a.ID, b.ID),
 			compareStrings(a.Account, b.Account),
 			compareStrings(a.Mailbox, b.Mailbox),
 			int(int64(a.Key.UID)-int64(b.Key.UID)),
-			compareStrings(a.ID, b.ID),
 		)
 	})
 }

@@ -66,7 +66,7 @@ func (d *Document) accountsBlocks() []block {
 			}
 		}
 	}
-	t := accountTable()
+	t := d.accountTable()
 	for _, a := range shown {
 		t.Rows = append(t.Rows, accountRow(a, largest))
 	}
@@ -76,7 +76,7 @@ func (d *Document) accountsBlocks() []block {
 	t.Rows = append(t.Rows, d.accountTotal())
 	blocks := []block{
 		title("7.1", "Verdict per account, worst first"),
-		{Legend: legend(chart.MarkIdentical, chart.MarkEquivalent, chart.MarkRelocated, chart.MarkExcluded, chart.MarkAltered, chart.MarkMissing, chart.MarkUnread)},
+		{Legend: d.accountLegend()},
 		{Table: t},
 		note(d.verdictLegend()),
 	}
@@ -86,16 +86,58 @@ func (d *Document) accountsBlocks() []block {
 	return blocks
 }
 
-func accountTable() *table {
+// accountLegend explains the bars of 7.1; marks of what did not occur are
+// left out, but for the two that a reader looks for.
+func (d *Document) accountLegend() []cell {
+	marks := []chart.Mark{chart.MarkIdentical, chart.MarkEquivalent, chart.MarkRelocated, chart.MarkExcluded, chart.MarkAltered, chart.MarkMissing}
+	if d.Totals.Unverifiable > 0 {
+		marks = append(marks, chart.MarkUnread)
+	}
+	if d.Totals.DuplicateCollapsed > 0 {
+		marks = append(marks, chart.MarkCollapsed)
+	}
+	return legend(marks...)
+}
+
+func (d *Document) accountTable() *table {
+	c := d.Totals
 	return &table{Class: "pt", Middle: true, Dense: true, Wide: true,
 		Groups: []columnGroup{{"Source inventory", 2, 8}, {"Destination inventory", 10, 4}},
-		Columns: []column{
-			{Head: "Account", Width: 13.6}, {Head: "Messages, to scale", Width: 15},
-			{Head: "mes-\nsages", Width: 7, Right: true}, {Head: "iden-\ntical", Width: 6.8, Right: true}, {Head: "equi-\nvalent", Width: 6.2, Right: true},
-			{Head: "relo-\ncated", Width: 5.2, Right: true}, {Head: "altered", Width: 5.6, Right: true}, {Head: "missing", Width: 5.8, Right: true},
-			{Head: "ex-\ncluded", Width: 5.8, Right: true}, {Head: "un-\nread", Width: 5.2, Right: true},
-			{Head: "mes-\nsages", Width: 7.8, Right: true}, {Head: "paired", Width: 6.8, Right: true}, {Head: "extra", Width: 4.7, Right: true}, {Head: "dupli-\ncates", Width: 4.5, Right: true},
-		}}
+		Columns: fitNumbers([]column{
+			{Head: "Account", Width: 13}, {Head: "Messages, to scale", Width: 15},
+			{Head: "mes-\nsages", Right: true}, {Head: "iden-\ntical", Right: true}, {Head: "equi-\nvalent", Right: true},
+			{Head: "relo-\ncated", Right: true}, {Head: "altered", Right: true}, {Head: "missing", Right: true},
+			{Head: "ex-\ncluded", Right: true}, {Head: "un-\nread", Right: true},
+			{Head: "mes-\nsages", Right: true}, {Head: "paired", Right: true}, {Head: "extra", Right: true}, {Head: "dupli-\ncates", Right: true},
+		}, []int64{c.SourceMessages, c.AllIdentical(), c.AllEquivalent(), c.Relocated, c.Altered, c.Missing, c.Excluded, c.Unverifiable + c.NotChecked,
+			c.DestinationMessages, c.DestinationPairedHere, c.Extra, c.DuplicateSurplus}, 0)}
+}
+
+// fitNumbers shares the width of a table among its columns of numbers, which
+// are the last ones, by the largest number that stands in each. Columns before
+// them keep their widths; what is left over goes to the one that grows.
+func fitNumbers(columns []column, largest []int64, grows int) []column {
+	first := len(columns) - len(largest)
+	room, need := 100.0, make([]float64, len(largest))
+	for _, c := range columns[:first] {
+		room -= c.Width
+	}
+	sum := 0.0
+	for i, n := range largest {
+		const digit, mark, air, least = 0.95, 0.5, 0.75, 4.6
+		text := comma(n)
+		commas := float64(strings.Count(text, ","))
+		need[i] = max(digit*(float64(len(text))-commas)+mark*commas+air, least)
+		for _, part := range strings.Split(columns[first+i].Head, "\n") {
+			need[i] = max(need[i], 0.8*float64(len(part))+air-0.2)
+		}
+		sum += need[i]
+	}
+	for i := range largest {
+		columns[first+i].Width = need[i] * min(1, room/sum)
+	}
+	columns[grows].Width += max(0, room-sum)
+	return columns
 }
 
 func accountRow(a *mailproof.AccountResult, largest int64) row {
@@ -234,9 +276,9 @@ func timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
 	}
 	switch p.State {
 	case mailproof.PassFailed:
-		r.Bad, r.Messages = true, "failed, "+r.Messages
+		r.Bad, r.Messages = true, "failed after "+comma(p.Messages)
 	case mailproof.PassCancelled:
-		r.Bad, r.Messages = true, "stopped, "+r.Messages
+		r.Bad, r.Messages = true, "stopped after "+comma(p.Messages)
 	case mailproof.PassRunning:
 		r.Bad, r.Messages = true, "did not end"
 	}
@@ -299,7 +341,7 @@ func (d *Document) folderTables() []block {
 		} else {
 			blocks = append(blocks, block{Heading: &heading{Title: head}})
 		}
-		blocks = append(blocks, folderTable(a, len(d.Accounts) == 1))
+		blocks = append(blocks, d.folderTable(a, len(d.Accounts) == 1))
 		if text := folderNote(a); text != "" {
 			blocks = append(blocks, note(foreign(text)))
 		}
@@ -309,7 +351,7 @@ func (d *Document) folderTables() []block {
 	}
 	if len(d.Accounts) > manyAccounts {
 		blocks = append(blocks, title("7.5", "Annex: every account"))
-		t := accountTable()
+		t := d.accountTable()
 		largest := int64(0)
 		for _, a := range d.Accounts {
 			largest = max(largest, a.Counts.SourceMessages)
@@ -323,14 +365,22 @@ func (d *Document) folderTables() []block {
 	return blocks
 }
 
-func folderTable(a mailproof.AccountResult, single bool) block {
+func (d *Document) folderTable(a mailproof.AccountResult, single bool) block {
+	most := mailproof.Counts{} // of all accounts: their tables share one layout
+	for _, b := range d.Accounts {
+		c := b.Counts
+		most.SourceMessages, most.DestinationMessages = max(most.SourceMessages, c.SourceMessages), max(most.DestinationMessages, c.DestinationMessages)
+		most.Identical, most.Equivalent = max(most.Identical, c.AllIdentical()), max(most.Equivalent, c.AllEquivalent())
+		most.Relocated, most.Altered, most.Missing = max(most.Relocated, c.Relocated), max(most.Altered, c.Altered), max(most.Missing, c.Missing)
+		most.Unverifiable = max(most.Unverifiable, c.Unverifiable+c.NotChecked)
+	}
 	t := &table{Class: "fo", Dense: true, Wide: true,
-		Columns: []column{
-			{Head: "Source folder", Width: 17}, {Head: "Destination folder", Width: 17}, {Head: "UIDVALIDITY", Width: 10.5, Right: true}, {Head: "UIDNEXT", Width: 7.5, Right: true},
-			{Head: "messages", Width: 7.8, Right: true}, {Head: "identical", Width: 7.6, Right: true}, {Head: "equi-\nvalent", Width: 6.2, Right: true},
-			{Head: "relo-\ncated", Width: 5.2, Right: true}, {Head: "altered", Width: 5.6, Right: true}, {Head: "missing", Width: 5.8, Right: true}, {Head: "un-\nread", Width: 4.2, Right: true},
-			{Head: "desti-\nnation", Width: 5.6, Right: true},
-		}}
+		Columns: fitNumbers([]column{
+			{Head: "Source folder", Width: 17}, {Head: "Destination folder", Width: 15.5}, {Head: "UIDVALIDITY", Width: 9.6, Right: true}, {Head: "UIDNEXT", Width: 7.2, Right: true},
+			{Head: "messages", Right: true}, {Head: "identical", Right: true}, {Head: "equi-\nvalent", Right: true},
+			{Head: "relo-\ncated", Right: true}, {Head: "altered", Right: true}, {Head: "missing", Right: true}, {Head: "un-\nread", Right: true},
+			{Head: "desti-\nnation", Right: true},
+		}, []int64{most.SourceMessages, most.Identical, most.Equivalent, most.Relocated, most.Altered, most.Missing, most.Unverifiable, most.DestinationMessages}, 0)}
 	for _, f := range a.Folders {
 		c := f.Counts
 		t.Rows = append(t.Rows, row{Cells: []cell{

@@ -274,7 +274,7 @@ func (d *Document) Scope() string {
 		what = "Every message that could be compared, of those"
 	}
 	return fmt.Sprintf("%s present in the source inventory taken between %s (%s) was found in the destination inventory taken between %s, at the tier shown%s.",
-		what, between(d.SourceWindow, "and"), n, between(d.DestinationWindow, "and"), d.except())
+		what, between(d.SourceWindow, "and"), n, betweenAfter(d.DestinationWindow, d.SourceWindow, "and"), d.except())
 }
 
 // except names what the sentence of scope does not hold for.

@@ -183,18 +183,21 @@ func underOf(e executive, i int) *term {
 // ledgerWidths are the columns of the equation in percent: the total, then an
 // operator and a number for each term.
 func ledgerWidths(e executive) []float64 {
-	if len(e.Terms) == 7 && ledgerStep(e) == 0 {
-		return []float64{13.6, 2.8, 12.6, 2.6, 10.6, 2.6, 9.8, 2.6, 7.6, 2.6, 8.4, 2.6, 9.8, 2.6, 9.2}
+	if usual := []int{7, 6, 5, 4, 5, 5, 5}; len(e.Terms) == len(usual) && ledgerStep(e) == 0 {
+		fits := true
+		for i, most := range usual {
+			fits = fits && termLetters(e, i) <= most
+		}
+		if fits {
+			return []float64{13.6, 2.8, 12.6, 2.6, 10.6, 2.6, 9.8, 2.6, 7.6, 2.6, 8.4, 2.6, 9.8, 2.6, 9.2}
+		}
 	}
 	const total, equals, plus = 13.6, 2.8, 2.4
 	room := 100 - total - equals - plus*float64(len(e.Terms)-1)
 	need := make([]float64, len(e.Terms))
 	sum := 0.0
 	for i, t := range e.Terms {
-		n := len(comma(t.N))
-		if under := underOf(e, i); under != nil {
-			n = max(n, len(comma(under.N)))
-		}
+		n := termLetters(e, i)
 		letters := 0
 		for _, l := range t.Label {
 			letters = max(letters, len(l))
@@ -213,16 +216,22 @@ func ledgerWidths(e executive) []float64 {
 	return widths
 }
 
+// termLetters is the length of the longer of the two numbers that stand in the
+// column of a term.
+func termLetters(e executive, i int) int {
+	n := len(comma(e.Terms[i].N))
+	if under := underOf(e, i); under != nil {
+		n = max(n, len(comma(under.N)))
+	}
+	return n
+}
+
 // ledgerStep is how far the type of the equation must step down for its
 // numbers to fit: they are never abbreviated.
 func ledgerStep(e executive) int {
 	letters := len(comma(e.Source))
-	for i, t := range e.Terms {
-		n := len(comma(t.N))
-		if under := underOf(e, i); under != nil {
-			n = max(n, len(comma(under.N)))
-		}
-		letters += max(n, 4)
+	for i := range e.Terms {
+		letters += max(termLetters(e, i), 4)
 	}
 	switch {
 	case letters <= 44 && len(comma(e.Source)) <= 9:

@@ -61,8 +61,8 @@ func (d *Document) exceptionsSection() section {
 
 func exceptionTable(caption string) *table {
 	return &table{Class: "ext", Caption: words(caption), Wide: true, Columns: []column{
-		{Head: "No.", Width: 7.4}, {Head: "Account, folder, message", Width: 25.6}, {Head: "Verdict", Width: 12}, {Head: "Reason and evidence", Width: 28.5},
-		{Head: "Disposition", Width: 10.5}, {Head: "Why, by whom, when (UTC)", Width: 16},
+		{Head: "No.", Width: 6.8}, {Head: "Account, folder, message", Width: 23.2}, {Head: "Verdict", Width: 11}, {Head: "Reason and evidence", Width: 28},
+		{Head: "Disposition", Width: 11}, {Head: "Why, by whom, when (UTC)", Width: 20},
 	}}
 }
 
@@ -225,10 +225,10 @@ func (d *Document) perAccount(f func(mailproof.AccountResult) int64) string {
 }
 
 func (d *Document) notedTable(noted []mailproof.Exception) []block {
-	t := &table{Class: "nt", Caption: words("Listed for the record; no decision is needed"), Wide: true, Columns: []column{
+	t := &table{Class: "nt", Dense: true, Caption: words("Listed for the record; no decision is needed"), Wide: true, Columns: []column{
 		{Head: "No.", Width: 8}, {Head: "Account, folder, message", Width: 36}, {Head: "Verdict", Width: 18}, {Head: "Reason and evidence", Width: 38}}}
 	for _, e := range noted[:min(len(noted), mostNoted)] {
-		t.Rows = append(t.Rows, row{Anchor: anchor(e.ID), Cells: []cell{{{Text: cut(e.ID, 24), Style: nowrap}}, messageCell(e), marked(messageMarks[e.Verdict], verdictWords[e.Verdict]), reasonCell(e)}})
+		t.Rows = append(t.Rows, row{Anchor: anchor(e.ID), Cells: []cell{{{Text: cut(e.ID, 24), Style: nowrap}}, notedCell(e), marked(messageMarks[e.Verdict], verdictWords[e.Verdict]), notedReason(e)}})
 	}
 	blocks := []block{{Table: t}}
 	if len(noted) > mostNoted {
@@ -237,10 +237,22 @@ func (d *Document) notedTable(noted []mailproof.Exception) []block {
 	return blocks
 }
 
+// notedCell names a message on one line.
+func notedCell(e mailproof.Exception) cell {
+	return cell{{Text: cut(e.Account, 80), Foreign: true}, {Text: "  " + cut(e.Mailbox, 160), Style: small, Foreign: true},
+		{Text: ", UID " + strconv.FormatUint(uint64(e.Key.UID), 10), Style: small}}
+}
+
+func notedReason(e mailproof.Exception) cell {
+	if len(e.Reasons) == 0 {
+		return nil
+	}
+	return cell{{Text: cut(e.Reasons[0].String(), 240), Style: small, Foreign: true}}
+}
+
 func (d *Document) dnsSection() section {
-	s := section{ID: "s10", No: "10", Title: "DNS before and after", NewPage: true}
+	s := section{ID: "s10", No: "10", Title: "DNS before and after"}
 	if len(d.DNS) == 0 && len(d.Observations) == 0 {
-		s.NewPage = false
 		s.Blocks = []block{note(words("DNS was not audited in the passes of this report, and takes no part in the verdict."))}
 		return s
 	}
@@ -367,10 +379,16 @@ func (d *Document) dnsFindings() []block {
 	if n[mailproof.OutcomeAccepted] > 0 {
 		caption += fmt.Sprintf(", %s accepted by name", comma(n[mailproof.OutcomeAccepted]))
 	}
-	t := &table{Class: "fi", Dense: true, Wide: true, Caption: words(caption + ". P: judged in planning. R: before cut-over. C: after it."), Columns: []column{
-		{Head: "Outcome", Width: 9.5}, {Head: "Check", Width: 15.5}, {Head: "Phase", Width: 5.5}, {Head: "Domain, observed", Width: 37}, {Head: "Expected, remedy", Width: 32.5}}}
+	domain := list[0].Domain
+	if slices.ContainsFunc(list, func(f mailproof.Finding) bool { return f.Domain != domain }) {
+		domain = "" // several: each row names its own
+	} else if domain != "" {
+		caption = cut(domain, 120) + ": " + caption
+	}
+	t := &table{Class: "fi", Dense: true, Wide: true, Caption: foreign(caption + ". P: judged in planning. R: before cut-over. C: after it."), Columns: []column{
+		{Head: "Outcome", Width: 9.5}, {Head: "Check", Width: 15.5}, {Head: "Phase", Width: 5.5}, {Head: "Observed", Width: 37}, {Head: "Expected, remedy", Width: 32.5}}}
 	for _, f := range list[:min(len(list), mostFindings)] {
-		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f), remedyCell(f)}})
+		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f, domain == ""), remedyCell(f)}})
 	}
 	blocks := []block{{Legend: outcomeLegend()}, {Table: t}}
 	if len(list) > mostFindings {
@@ -394,9 +412,9 @@ func phaseLetter(p mailproof.Phase) string {
 	return strings.ToUpper(p.String()[:1])
 }
 
-func observedCell(f mailproof.Finding) cell {
+func observedCell(f mailproof.Finding, domain bool) cell {
 	c := foreign(cut(f.Observed, 500))
-	if f.Domain != "" {
+	if domain && f.Domain != "" {
 		c = cell{{Text: cut(f.Domain, 120), Style: small, Foreign: true}, {Text: cut(f.Observed, 500), Foreign: true, Break: true}}
 	}
 	return c

@@ -33,7 +33,12 @@ func (l *layout) runningHead(e executive) {
 	right := l.s.Fit(st, e.Right, width*0.7)
 	l.s.Text(left+width-l.s.Width(st, right), l.y+2.6, st, right)
 	t := setting{size: 8.4, leading: 1.5, paint: chart.Ink2, most: 2}
-	lines := l.wrap(cell{{Text: e.Name, Style: bold, Foreign: true}, {Text: " " + e.Of, Foreign: true}}, width, t)
+	text := cell{{Text: e.Name, Style: bold, Foreign: true}, {Text: " " + e.Of, Foreign: true}}
+	lines := l.wrap(text, width, t)
+	if len(lines) > 1 {
+		t.size = 7.8
+		lines = l.wrap(text, width, t)
+	}
 	for i := range lines {
 		for j := range lines[i].frags {
 			if lines[i].frags[j].style.Bold {

@@ -211,6 +211,9 @@ func (b *breaker) add(sp span, st pdf.Style) {
 		b.put(frag{pic: sp.Picture}, sp.Picture.W*chart.Unit)
 	}
 	text := sp.Text
+	if wide := b.l.s.Width(st, text); sp.Style&nowrap != 0 && sp.Mark == "" && wide > b.max {
+		st.Size *= max(b.max/wide, 0.5) // a number is never parted and never abbreviated
+	}
 	if sp.Mark != "" {
 		size := markSize(sp.Mark)
 		if b.now.width > 0 && b.now.width+size+markGap+min(b.l.s.Width(st, text), b.max/2) > b.max {
@@ -290,7 +293,7 @@ func (l *layout) section(s section, first bool) {
 	switch {
 	case s.NewPage && l.y > top:
 		l.page()
-	case !l.need(38) && l.y > top:
+	case !l.need(2.2*rem+11+max(l.keep(s.Blocks), 24)) && l.y > top:
 		l.y += 2.2 * rem
 	}
 	l.s.Anchor(s.ID, max(l.y-2, 0))
@@ -300,18 +303,39 @@ func (l *layout) section(s section, first bool) {
 	l.s.Text(left+3.2*rem, l.y+6.6, pdf.Style{Size: 12, Bold: true, Colour: colour(chart.Ink)}, s.Title)
 	l.y += 10.6
 	for i, b := range s.Blocks {
-		var next *block
-		if i+1 < len(s.Blocks) {
-			next = &s.Blocks[i+1]
-		}
-		l.block(b, next, i == 0)
+		l.block(b, s.Blocks[i+1:], i == 0)
 	}
 }
 
-func (l *layout) block(b block, next *block, first bool) {
+// keep measures what should not be parted from the heading above it: the
+// blocks up to the first that matters, whole if it is small.
+func (l *layout) keep(blocks []block) float64 {
+	h := 0.0
+	for _, b := range blocks {
+		switch {
+		case b.Heading != nil:
+			h += 1.7*rem + 6
+		case b.Note != nil:
+			h += float64(len(l.wrap(b.Note, 54*rem, noteSetting)))*noteSetting.height() + 2.2
+		case b.Legend != nil:
+			h += 8
+		case b.Table != nil:
+			return h + l.newGrid(b.Table).together()
+		case b.Figure != nil:
+			return h + b.Figure.Drawing.H*chart.Unit + 14
+		case b.Definition != nil:
+			return h + 20
+		default:
+			return h + 16
+		}
+	}
+	return h
+}
+
+func (l *layout) block(b block, rest []block, first bool) {
 	switch {
 	case b.Heading != nil:
-		l.heading(b.Heading, next, first)
+		l.heading(b.Heading, rest, first)
 	case b.Note != nil:
 		l.note(b.Note)
 	case b.Definition != nil:
@@ -333,10 +357,10 @@ func (l *layout) block(b block, next *block, first bool) {
 	}
 }
 
-func (l *layout) heading(h *heading, next *block, first bool) {
-	room := 26.0
-	if next != nil && next.Figure != nil {
-		room = next.Figure.Drawing.H*chart.Unit + 20
+func (l *layout) heading(h *heading, rest []block, first bool) {
+	room := l.keep(rest) + 6
+	if !first {
+		room += 1.7 * rem
 	}
 	if !l.need(room) && !first {
 		l.y += 1.7 * rem

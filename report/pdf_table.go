@@ -16,19 +16,46 @@ type grid struct {
 	padding float64
 }
 
-func (l *layout) table(t *table) {
+func (l *layout) newGrid(t *table) *grid {
 	g := &grid{l: l, t: t, text: setting{size: 7.2, leading: 1.38, paint: chart.Ink, most: mostLines}, padding: 0.36 * rem}
 	if t.Dense {
 		g.text.size, g.padding = 6.8, 0.3*rem
 	}
 	g.columns()
-	rows := g.set()
-	caption := l.wrap(t.Caption, width, noteSetting)
-	first := 0.0
-	if len(rows) > 0 {
-		first = rows[0].height
+	return g
+}
+
+const (
+	smallTable = 30   // rows that may be kept together
+	smallPart  = 95.0 // millimetres that may be kept together
+)
+
+// together is the height that should stand on one page: the whole of a small
+// table, else the heads and a few rows.
+func (g *grid) together() float64 {
+	rows := g.t.Rows
+	head := float64(len(g.l.wrap(g.t.Caption, width, noteSetting)))*noteSetting.height() + 2 + g.headHeight() + 1
+	part := rows[:min(len(rows), 3)]
+	if len(rows) <= smallTable {
+		if whole := g.height(rows); head+whole <= smallPart {
+			return head + whole
+		}
 	}
-	l.need(float64(len(caption))*noteSetting.height() + 2 + g.headHeight() + min(first, 60) + 6)
+	return head + min(g.height(part), 60)
+}
+
+func (g *grid) height(rows []row) (h float64) {
+	for _, r := range g.set(rows) {
+		h += r.height
+	}
+	return h
+}
+
+func (l *layout) table(t *table) {
+	g := l.newGrid(t)
+	l.need(g.together())
+	rows := g.set(t.Rows)
+	caption := l.wrap(t.Caption, width, noteSetting)
 	l.y = l.print(caption, left, l.y+0.6, 0, noteSetting, false)
 	if len(caption) > 0 {
 		l.y += 0.9
@@ -79,9 +106,9 @@ type setRow struct {
 	height float64
 }
 
-func (g *grid) set() []setRow {
-	rows := make([]setRow, 0, len(g.t.Rows))
-	for _, r := range g.t.Rows {
+func (g *grid) set(from []row) []setRow {
+	rows := make([]setRow, 0, len(from))
+	for _, r := range from {
 		sr := setRow{kind: r.Kind, anchor: r.Anchor}
 		t, lines := g.text, 1
 		t.bold = r.Kind != plainRow

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/report/chart"
@@ -153,7 +154,7 @@ func (d *Document) method() section {
 	}
 	if d.Steps.Any() {
 		steps = append(steps, words(d.copyText()))
-		steps = append(steps, words("After the last append both sides were listed again, and what was new was read. The comparison rests on these inventories alone, never on the copy's own log."))
+		steps = append(steps, words(d.afterCopyText()))
 	} else {
 		steps = append(steps, words("Nothing was copied by this tool in the passes shown. The comparison rests on the two inventories alone."))
 	}
@@ -214,6 +215,24 @@ func (d *Document) copyText() string {
 		text += ", " + comma(s.Failed) + " not carried out"
 	}
 	return text + ". An acknowledgement is the server's claim and no evidence."
+}
+
+// afterCopyText says what the comparison rests on, as the passes tell: only an
+// inventory of the destination taken after the last append is evidence of it.
+func (d *Document) afterCopyText() string {
+	var copied time.Time
+	for _, p := range d.Passes {
+		if p.Kind == mailproof.CopyPass && p.Started.After(copied) {
+			copied = p.Started
+		}
+	}
+	const basis = "The comparison rests on the inventories alone, never on the copy's own log."
+	for _, p := range d.Passes {
+		if p.Kind == mailproof.InventoryPass && p.Side == mailproof.Destination && p.State == mailproof.PassDone && p.Started.After(copied) {
+			return "After the last append the destination was listed again, and what was new was read. " + basis
+		}
+	}
+	return "No inventory of the destination after the last append is among the passes shown. " + basis
 }
 
 func (d *Document) tiers() *table {
@@ -349,7 +368,7 @@ func (d *Document) limitations() section {
 	if d.Depth != mailproof.DepthFull {
 		items = append(items, words("Not every message was read: "+depthText(d.Depth)+"."))
 	}
-	return section{ID: "s11", No: "11", Title: "Limitations", NewPage: true, Blocks: []block{{Procedure: items}}}
+	return section{ID: "s11", No: "11", Title: "Limitations", Blocks: []block{{Procedure: items}}}
 }
 
 func (d *Document) attestation() section {

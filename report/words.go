@@ -108,6 +108,16 @@ func between(w Window, and string) string {
 	return from.Format("2 Jan 2006 15:04:05") + " " + and + " " + to.Format(layout) + " UTC"
 }
 
+// betweenAfter is between, without the day where the window before began and
+// ended on the same one.
+func betweenAfter(w, before Window, and string) string {
+	day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+	if d := day(before.From); d != day(before.To) || d != day(w.From) || d != day(w.To) {
+		return between(w, and)
+	}
+	return w.From.UTC().Format("15:04:05") + " " + and + " " + w.To.UTC().Format("15:04:05") + " UTC"
+}
+
 // list joins words: "a", "a and b", "a, b and c".
 func list(words []string) string {
 	switch len(words) {

@@ -99,9 +99,13 @@ var tickSteps = []time.Duration{
 
 // ticks marks round times: few enough that their labels stand apart.
 func (d *Drawing) ticks(from, to time.Time, x func(time.Time) float64) {
-	const most = 5
+	const day, mostDays, mostTimes = 24 * time.Hour, 9, 5
 	step := tickSteps[len(tickSteps)-1]
 	for _, s := range tickSteps {
+		most := time.Duration(mostTimes)
+		if s >= day {
+			most = mostDays // their labels are shorter
+		}
 		if to.Sub(from) <= most*s {
 			step = s
 			break

@@ -104,7 +104,7 @@ func drawRelocated() Drawing {
 	d := square(12)
 	d.rect(0, 0, 12, 12, RelocLight)
 	for y := 0.0; y < 12; y += 4 {
-		d.rect(0, y, 12, 1.3, Identical)
+		d.rect(0, y, 12, 1, Identical)
 	}
 	return d
 }
