@@ -1,0 +1,72 @@
+package imapconn
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/mailproof/mailproof"
+)
+
+// What applies where a [Config] says nothing.
+const (
+	DefaultConnectTimeout  = 30 * time.Second
+	DefaultProgressTimeout = 60 * time.Second
+)
+
+// Config says whom to sign in as, where, and how patiently.
+type Config struct {
+	Endpoint mailproof.Endpoint
+	Password mailproof.Secret
+
+	// ConnectTimeout limits the dialling and the TLS handshake.
+	ConnectTimeout time.Duration
+	// ProgressTimeout is how long the server may be silent while an answer is
+	// due, and how long it may refuse to take octets. Every octet that passes
+	// starts it anew.
+	ProgressTimeout time.Duration
+
+	// RootCAs are the trust anchors; nil stands for the system's. The
+	// endpoint's CAFile adds to them.
+	RootCAs *x509.CertPool
+	// Dial opens the TCP connection; nil stands for a [net.Dialer].
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// ClientName and ClientVersion are sent with ID (RFC 2971) where the
+	// server offers it; nothing is sent while the name is empty.
+	ClientName, ClientVersion string
+
+	// Log receives protocol events at debug level, without secrets; may be nil.
+	Log *slog.Logger
+
+	// backoff paces reconnections; tests make it short.
+	backoff func() backoff.BackOff
+}
+
+func (c Config) withDefaults() Config {
+	if c.ConnectTimeout <= 0 {
+		c.ConnectTimeout = DefaultConnectTimeout
+	}
+	if c.ProgressTimeout <= 0 {
+		c.ProgressTimeout = DefaultProgressTimeout
+	}
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.backoff == nil {
+		c.backoff = func() backoff.BackOff {
+			b := backoff.NewExponentialBackOff()
+			b.InitialInterval = 500 * time.Millisecond
+			b.MaxInterval = 20 * time.Second
+			return b
+		}
+	}
+	return c
+}

@@ -1,0 +1,197 @@
+package imapconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/mailproof/mailproof"
+)
+
+// link is a login that survives its connections: it dials again when the last
+// one was lost. It serves one call at a time.
+type link struct {
+	config Config
+	octets traffic
+	names  nameTable
+
+	mu     sync.Mutex // held by the one call that is served
+	s      *session   // nil, or lost, between connections
+	closed bool
+
+	infoMu sync.Mutex
+	info   mailproof.ServerInfo // of the last connection
+}
+
+// tries is how often a call that only reads is attempted in all.
+const tries = 4
+
+// maxPatience is the longest pause that a server may ask for.
+const maxPatience = 10 * time.Minute
+
+func (l *link) server() mailproof.ServerInfo {
+	l.infoMu.Lock()
+	defer l.infoMu.Unlock()
+	return l.info
+}
+
+func (l *link) traffic() (read, written int64) {
+	return l.octets.read.Load(), l.octets.written.Load()
+}
+
+// session returns a live session, dialling one if need be.
+func (l *link) session(ctx context.Context) (*session, error) {
+	if l.closed {
+		return nil, errClosed
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	if l.s != nil && l.s.alive() {
+		return l.s, nil
+	}
+	l.drop()
+	s, err := dial(ctx, l.config, &l.names, &l.octets)
+	if err != nil {
+		return nil, err
+	}
+	l.infoMu.Lock()
+	l.info = s.info
+	l.infoMu.Unlock()
+	l.s = s
+	return s, nil
+}
+
+// drop forgets the session without ceremony.
+func (l *link) drop() {
+	if l.s != nil {
+		l.s.abort(errClosed)
+		l.s = nil
+	}
+}
+
+// retryable reports whether a new connection may do better.
+func retryable(err error) bool {
+	switch mailproof.KindOf(err) {
+	case mailproof.ErrConnection, mailproof.ErrProtocol, mailproof.ErrThrottled, mailproof.ErrUnreachable:
+		return !errors.Is(err, ErrUIDValidityChanged)
+	}
+	return false
+}
+
+// retry carries out something that only reads, up to tries times, on a new
+// connection after each failure.
+func (l *link) retry(ctx context.Context, f func(*session) error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		s, err := l.session(ctx)
+		if err == nil {
+			err = f(s)
+		}
+		return struct{}{}, l.again(ctx, err)
+	}, backoff.WithBackOff(l.config.backoff()), backoff.WithMaxTries(tries), backoff.WithMaxElapsedTime(0))
+	return unwrapRetry(err)
+}
+
+// again marks what is not worth another attempt, and waits as long as the
+// server asks for.
+func (l *link) again(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil || !retryable(err) {
+		return backoff.Permanent(err)
+	}
+	l.drop()
+	l.config.Log.DebugContext(ctx, "imap connection lost, trying again", "server", l.config.Endpoint.Address(), "error", err)
+	if pause := suggestedBackoff(err); pause > 0 {
+		return &patience{&backoff.RetryAfterError{Duration: min(pause, maxPatience)}, err}
+	}
+	return err
+}
+
+// patience carries the pause that a server asked for beside its error.
+type patience struct {
+	pause *backoff.RetryAfterError
+	err   error
+}
+
+func (p *patience) Error() string   { return p.err.Error() }
+func (p *patience) Unwrap() []error { return []error{p.pause, p.err} }
+
+// unwrapRetry takes off what only served the pacing.
+func unwrapRetry(err error) error {
+	var p *patience
+	if errors.As(err, &p) {
+		return p.err
+	}
+	var permanent *backoff.PermanentError
+	if errors.As(err, &permanent) {
+		return permanent.Unwrap()
+	}
+	return err
+}
+
+func (l *link) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.s != nil {
+		l.s.close()
+		l.s = nil
+	}
+	l.closed = true
+	return nil
+}
+
+// newLink dials the first connection. A refusal is not tried again: wrong
+// passwords count, and a name that is wrong stays wrong.
+func newLink(ctx context.Context, c Config) (*link, error) {
+	l := &link{config: c.withDefaults()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := l.session(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *link) mailboxes(ctx context.Context) (out []mailproof.Mailbox, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err = l.retry(ctx, func(s *session) error {
+		out, err = s.mailboxes(ctx)
+		return err
+	})
+	return out, err
+}
+
+func (l *link) quota(ctx context.Context) (used, limit int64, ok bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err = l.retry(ctx, func(s *session) error {
+		used, limit, ok, err = s.quota(ctx)
+		return err
+	})
+	return used, limit, ok, err
+}
+
+// uidValidityError says what changed.
+func (s *session) uidValidityError(mailbox string, before, after uint32) error {
+	return &mailproof.ServerError{Kind: mailproof.ErrProtocol, Server: s.info.Address, Op: fmt.Sprintf("open folder %q", mailbox),
+		Err: fmt.Errorf("%w: %d became %d", ErrUIDValidityChanged, before, after)}
+}
+
+// sleep waits, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

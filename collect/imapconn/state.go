@@ -1,0 +1,135 @@
+package imapconn
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/mailproof/mailproof"
+)
+
+// open opens a mailbox with EXAMINE (read-only) or SELECT (RFC 9051 §6.3.2,
+// §6.3.3) and returns its state.
+func (s *session) open(ctx context.Context, verb, mailbox string) (mailproof.MailboxState, error) {
+	var state mailproof.MailboxState
+	seen := false
+	args := []argument{atomArg(verb), s.mailboxArg(mailbox)}
+	if s.caps.has("CONDSTORE") {
+		args = append(args, atomArg("(CONDSTORE)"))
+	}
+	s.mailbox = ""
+	op := "open folder " + strconv.Quote(mailbox)
+	st, err := s.exec(ctx, op, func(r response) {
+		if r.name == "EXISTS" {
+			state.Exists, seen = r.number, true
+		}
+		if r.status == nil {
+			return
+		}
+		n, err := strconv.ParseUint(r.status.args, 10, 64)
+		if err != nil {
+			return
+		}
+		switch r.status.code {
+		case "UIDVALIDITY":
+			state.UIDValidity = uint32(n)
+		case "UIDNEXT":
+			state.UIDNext = mailproof.UID(n)
+		case "HIGHESTMODSEQ":
+			state.HighestModSeq = n
+		}
+	}, args...)
+	if err != nil {
+		return state, err
+	}
+	if !st.ok() {
+		refusal := s.masker.refusal(s.info.Address, op, st)
+		if refusal.Kind == mailproof.ErrRefused && st.typ == "NO" {
+			refusal.Kind = mailproof.ErrNoMailbox
+		}
+		return state, refusal
+	}
+	if !seen || state.UIDValidity == 0 {
+		return state, serverFailure(s.masker, s.info.Address, op, malformed("opened, but the server gives no EXISTS or no UIDVALIDITY"))
+	}
+	s.mailbox, s.uidvalidity = mailbox, state.UIDValidity
+	return state, nil
+}
+
+// status asks for the state of a mailbox that need not be open (RFC 9051
+// §6.3.11).
+func (s *session) status(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
+	var state mailproof.MailboxState
+	items := "(MESSAGES UIDNEXT UIDVALIDITY)"
+	if s.caps.has("CONDSTORE") {
+		items = "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)"
+	}
+	seen := false
+	op := "ask for the state of folder " + strconv.Quote(mailbox)
+	_, err := s.require(ctx, op, only("STATUS", func(r response) {
+		if len(r.values) < 2 || s.names.decode(r.values[0].str) != canonicalInbox(mailbox) {
+			return
+		}
+		pairs := r.values[len(r.values)-1].list
+		for i := 0; i+1 < len(pairs); i += 2 {
+			n, ok := pairs[i+1].number()
+			if !ok {
+				continue
+			}
+			switch strings.ToUpper(pairs[i].str) {
+			case "MESSAGES":
+				state.Exists, seen = uint32(n), true
+			case "UIDNEXT":
+				state.UIDNext = mailproof.UID(n)
+			case "UIDVALIDITY":
+				state.UIDValidity = uint32(n)
+			case "HIGHESTMODSEQ":
+				state.HighestModSeq = n
+			}
+		}
+	}), atomArg("STATUS"), s.mailboxArg(mailbox), atomArg(items))
+	if err != nil {
+		return state, err
+	}
+	if !seen || state.UIDValidity == 0 {
+		return state, serverFailure(s.masker, s.info.Address, op, malformed("the server answers OK and gives no state"))
+	}
+	return state, nil
+}
+
+func canonicalInbox(name string) string {
+	if strings.EqualFold(name, "INBOX") {
+		return "INBOX"
+	}
+	return name
+}
+
+// quota returns the storage quota of the INBOX in octets (RFC 9208). ok is
+// false where there is none.
+func (s *session) quota(ctx context.Context) (used, limit int64, ok bool, err error) {
+	if !s.caps.has("QUOTA") {
+		return 0, 0, false, nil
+	}
+	_, err = s.require(ctx, "ask for the quota", only("QUOTA", func(r response) {
+		if len(r.values) < 2 {
+			return
+		}
+		res := r.values[len(r.values)-1].list
+		for i := 0; i+2 < len(res); i += 3 {
+			u, uok := res[i+1].number()
+			l, lok := res[i+2].number()
+			if !uok || !lok || !strings.EqualFold(res[i].str, "STORAGE") || l > 1<<52 || u > 1<<52 {
+				continue
+			}
+			// STORAGE counts units of 1024 octets (RFC 9208 §5.1). Of several
+			// roots, the one with the least room decides.
+			if !ok || int64(l)*1024-int64(u)*1024 < limit-used {
+				used, limit, ok = int64(u)*1024, int64(l)*1024, true
+			}
+		}
+	}), atomArg("GETQUOTAROOT"), stringArg("INBOX"))
+	if err != nil && refused(err) {
+		return 0, 0, false, nil // offered, but not for this account
+	}
+	return used, limit, ok, err
+}

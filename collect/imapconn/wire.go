@@ -1,0 +1,254 @@
+package imapconn
+
+import (
+	"bufio"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+
+	"github.com/mailproof/mailproof"
+)
+
+// wire speaks IMAP line by line, one command at a time, before anything else
+// does: greeting, STARTTLS, sign-in, ID. It knows no mailboxes.
+type wire struct {
+	conn   *progressConn
+	br     *bufio.Reader
+	server string // HOST:PORT, for errors
+	masker masker
+	caps   capabilities
+	tags   int
+}
+
+// readBuffer is the size of the one buffer between the network and the parser.
+const readBuffer = 64 << 10
+
+func newWire(conn *progressConn, server string, m masker) *wire {
+	return &wire{conn: conn, br: bufio.NewReaderSize(conn, readBuffer), server: server, masker: m}
+}
+
+// readLine reads one line. Nothing that a server may say before sign-in needs
+// more than the buffer holds.
+func (w *wire) readLine() (string, error) {
+	line, err := w.br.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return "", malformed("a line of more than %d octets before sign-in", readBuffer)
+	case err != nil && len(line) > 0:
+		return "", unexpected(err)
+	case err != nil:
+		return "", err
+	}
+	return string(chomp(line)), nil
+}
+
+// failure is the error of a connection that failed before sign-in.
+func (w *wire) failure(op string, err error) error {
+	var se *mailproof.ServerError
+	if errors.As(err, &se) {
+		return err
+	}
+	return serverFailure(w.masker, w.server, op, err)
+}
+
+// serverFailure wraps what ended a connection.
+func serverFailure(m masker, server, op string, err error) *mailproof.ServerError {
+	if text := err.Error(); m.mask(text) != text {
+		err = errors.New(m.mask(text))
+	}
+	if isEnd(err) {
+		err = fmt.Errorf("the server closed the connection: %w", err)
+	}
+	return &mailproof.ServerError{Kind: kindOfFailure(err), Server: server, Op: op, Err: err}
+}
+
+// greeting reads the server's first line (RFC 9051 §7.1.5).
+func (w *wire) greeting() (status, error) {
+	const op = "connect"
+	if err := w.conn.arm(); err != nil {
+		return status{}, w.failure(op, err)
+	}
+	defer w.conn.disarm()
+	line := ""
+	for strings.TrimSpace(line) == "" {
+		var err error
+		if line, err = w.readLine(); err != nil {
+			return status{}, w.failure(op, err)
+		}
+	}
+	rest, untagged := strings.CutPrefix(line, "*")
+	st, ok := parseStatus(rest)
+	switch {
+	case !untagged || !ok || st.typ == "NO" || st.typ == "BAD":
+		return status{}, w.failure(op, malformed("no greeting of IMAP but %q", excerpt([]byte(line))))
+	case st.typ == "BYE":
+		return status{}, w.masker.refusal(w.server, op, st)
+	}
+	if st.code == "CAPABILITY" {
+		w.caps = parseCapabilities(st.args)
+	}
+	return st, nil
+}
+
+// command sends one line and reads the answer up to its completion.
+// Continuation requests are answered by reply, which gets the text after the
+// "+" and returns the line to send. Untagged data go to untagged; both may be
+// nil. line and what reply returns may hold a secret: neither is ever shown.
+func (w *wire) command(op, line string, untagged func(string), reply func(string) (string, error)) (status, error) {
+	w.tags++
+	tag := fmt.Sprintf("S%d", w.tags)
+	defer w.conn.disarm()
+	if _, err := w.conn.Write([]byte(tag + " " + line + "\r\n")); err != nil {
+		return status{}, w.failure(op, err)
+	}
+	var bye *status
+	for {
+		answer, err := w.readLine()
+		if err != nil {
+			if bye != nil && isEnd(err) {
+				return status{}, w.masker.refusal(w.server, op, *bye)
+			}
+			return status{}, w.failure(op, err)
+		}
+		answer = strings.TrimSpace(answer)
+		switch {
+		case answer == "":
+		case answer[0] == '+':
+			if reply == nil {
+				return status{}, w.failure(op, malformed("a continuation request that nothing asked for"))
+			}
+			next, err := reply(strings.TrimSpace(answer[1:]))
+			if err != nil {
+				return status{}, w.failure(op, err)
+			}
+			if _, err := w.conn.Write([]byte(next + "\r\n")); err != nil {
+				return status{}, w.failure(op, err)
+			}
+		case answer[0] == '*':
+			data := strings.TrimSpace(answer[1:])
+			if st, ok := parseStatus(data); ok {
+				if st.typ == "BYE" {
+					bye = &st
+				} else if st.code == "CAPABILITY" {
+					w.caps = parseCapabilities(st.args)
+				}
+			} else if untagged != nil {
+				untagged(data)
+			}
+		default:
+			got, rest, _ := strings.Cut(answer, " ")
+			st, ok := parseStatus(rest)
+			if got != tag || !ok {
+				return status{}, w.failure(op, malformed("%q", excerpt([]byte(answer))))
+			}
+			return st, nil
+		}
+	}
+}
+
+// capability asks for the capabilities (RFC 9051 §6.1.1).
+func (w *wire) capability() error {
+	const op = "ask for capabilities"
+	w.caps = nil
+	st, err := w.command(op, "CAPABILITY", func(data string) {
+		if name, args, _ := strings.Cut(data, " "); strings.EqualFold(name, "CAPABILITY") {
+			w.caps = parseCapabilities(args)
+		}
+	}, nil)
+	if err != nil {
+		return err
+	}
+	if !st.ok() {
+		return w.masker.refusal(w.server, op, st)
+	}
+	return nil
+}
+
+// identify exchanges ID (RFC 2971) and returns the name and version that the
+// server gives. A server that refuses it is not asked again.
+func (w *wire) identify(name, version string) (string, error) {
+	ask := "ID NIL"
+	if name != "" {
+		ask = "ID (" + quote("name") + " " + quote(name) + " " + quote("version") + " " + quote(version) + ")"
+	}
+	var id string
+	_, err := w.command("identify", ask, func(data string) {
+		word, args, _ := strings.Cut(data, " ")
+		if !strings.EqualFold(word, "ID") {
+			return
+		}
+		if values, err := parseValues([]part{{text: args}}); err == nil && len(values) == 1 {
+			id = serverID(values[0].list)
+		}
+	}, nil)
+	return id, err
+}
+
+func serverID(pairs []value) string {
+	var name, version string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		switch strings.ToLower(pairs[i].str) {
+		case "name":
+			name = pairs[i+1].nstring()
+		case "version":
+			version = pairs[i+1].nstring()
+		}
+	}
+	return printable(strings.TrimSpace(name + " " + version))
+}
+
+// authenticate runs a SASL mechanism (RFC 9051 §6.2.2), with the initial
+// response in the command where SASL-IR is offered (RFC 4959).
+func (w *wire) authenticate(op string, client sasl.Client) (status, error) {
+	mech, initial, err := client.Start()
+	if err != nil {
+		return status{}, err
+	}
+	line := "AUTHENTICATE " + mech
+	pending := initial != nil
+	if pending && w.caps.has("SASL-IR") {
+		line += " " + encodeSASL(initial)
+		pending = false
+	}
+	return w.command(op, line, nil, func(challenge string) (string, error) {
+		if pending {
+			pending = false
+			return encodeSASL(initial), nil
+		}
+		raw, err := base64.StdEncoding.DecodeString(challenge)
+		if err != nil {
+			return "", malformed("a challenge that is not base64")
+		}
+		answer, err := client.Next(raw)
+		if err != nil {
+			return "*", nil // cancels, RFC 9051 §6.2.2: the server answers BAD
+		}
+		return base64.StdEncoding.EncodeToString(answer), nil
+	})
+}
+
+// encodeSASL writes an initial response; an empty one is "=".
+func encodeSASL(b []byte) string {
+	if len(b) == 0 {
+		return "="
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// quote writes a quoted string. The text must not hold CR, LF or NUL.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// quotable reports whether every server reads the text in quotes.
+func quotable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
