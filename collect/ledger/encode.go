@@ -105,12 +105,17 @@ func (s keyScan) Scan(v any) error {
 	return err
 }
 
-// dateColumns writes an INTERNALDATE: the instant, and the zone it was given in.
+// dateColumns writes an INTERNALDATE: the instant, and the zone it was given
+// in. A year that no RFC can write is no date; a zone of more than a day is kept
+// as UTC.
 func dateColumns(t time.Time) (seconds any, zone int64) {
-	if t.IsZero() {
+	if t.IsZero() || t.Year() < -9999 || t.Year() > 9999 {
 		return nil, 0
 	}
 	_, offset := t.Zone()
+	if offset < -86400 || offset > 86400 {
+		offset = 0
+	}
 	return t.Unix(), int64(offset)
 }
 
@@ -169,9 +174,9 @@ func detailColumn(m *mailproof.Message) (any, error) {
 	return m.Fingerprint.Detail.MarshalBinary()
 }
 
-// reasonColumn writes why a message is unreadable; null otherwise.
+// reasonColumn writes why a message was not read; null otherwise.
 func reasonColumn(m *mailproof.Message) any {
-	if m.Reason == "" {
+	if m.Reason == "" || m.State == mailproof.Read {
 		return nil
 	}
 	return m.Reason

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -68,6 +67,7 @@ func openInventory(ctx context.Context, r *reader, account string, side mailproo
 		return nil, err
 	}
 	inv.view, err = r.view(ctx, epochs, inv.scan.Pass, base)
+	inv.view.mixed = len(inv.foreign) > 0
 	return inv, err
 }
 
@@ -101,38 +101,48 @@ func (inv *Inventory) Mailboxes() []mailproof.MailboxScan { return scansOf(inv.r
 func (inv *Inventory) Rows(ctx context.Context, by mailproof.Tier) iter.Seq2[mailproof.Row, error] {
 	return func(yield func(mailproof.Row, error) bool) {
 		goOn := true
-		emit := func(row scanFunc) error {
-			var r mailproof.Row
-			if err := inv.row(ctx, row, &r); err != nil {
-				return err
-			}
-			if by != mailproof.TierNone && r.State != mailproof.Read {
-				return nil
-			}
-			if goOn = yield(r, nil); !goOn {
+		emit := func(r *mailproof.Row) error {
+			if goOn = yield(*r, nil); !goOn {
 				return errEnough
 			}
 			return nil
 		}
-		if err := inv.scanRows(ctx, by, emit); err != nil && !errors.Is(err, errEnough) && goOn {
+		err := inv.rows(ctx, by, emit)
+		if err != nil && !errors.Is(err, errEnough) && goOn {
 			yield(mailproof.Row{}, explain(inv.r.path, err))
 		}
 	}
 }
 
-// errEnough ends a query whose reader wants no more.
-var errEnough = errors.New("enough")
-
-func (inv *Inventory) scanRows(ctx context.Context, by mailproof.Tier, emit func(scanFunc) error) error {
-	if by != mailproof.TierNone {
-		epochs, err := jsonText(inv.view.epochs)
-		if err != nil {
+func (inv *Inventory) rows(ctx context.Context, by mailproof.Tier, emit func(*mailproof.Row) error) (err error) {
+	d := inv.decoder()
+	if by == mailproof.TierNone {
+		return inv.eachMailbox(ctx, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
+			if err := d.scan(row); err != nil {
+				return err
+			}
+			return d.finish(ctx, emit)
+		})
+	}
+	sorter := newSorter(by)
+	defer func() { err = errors.Join(err, sorter.close()) }()
+	err = inv.eachMailbox(ctx, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
+		if err := d.scan(row); err != nil || d.state != mailproof.Read {
 			return err
 		}
-		return inv.r.each(ctx, inv.view.sorted(by), []any{epochs}, emit)
+		return sorter.add(&d.record)
+	})
+	if err != nil {
+		return err
 	}
-	return inv.eachMailbox(ctx, inv.view.ofMailbox(rowColumns, ""), emit)
+	return sorter.each(func(r *record) error {
+		d.record, d.state, d.reason = *r, mailproof.Read, ""
+		return d.finish(ctx, emit)
+	})
 }
+
+// errEnough ends a query whose reader wants no more.
+var errEnough = errors.New("enough")
 
 // eachMailbox runs a query over one mailbox after the other.
 func (inv *Inventory) eachMailbox(ctx context.Context, query string, emit func(scanFunc) error) error {
@@ -145,36 +155,6 @@ func (inv *Inventory) eachMailbox(ctx context.Context, query string, emit func(s
 		}
 	}
 	return nil
-}
-
-// row reads one row of [rowColumns].
-func (inv *Inventory) row(ctx context.Context, scan scanFunc, r *mailproof.Row, more ...any) error {
-	var seconds, base sql.NullInt64
-	var reason sql.NullString
-	var zone, flags int64
-	var hashes sql.RawBytes
-	var read mailproof.PassID
-	dest := []any{&r.ID, &r.FirstPass, &seconds, &zone, &flags, &base, &r.Size, &r.State, &r.Octets, &hashes, &reason, &read}
-	if err := scan(append(dest, more...)...); err != nil {
-		return err
-	}
-	r.Mailbox, r.UID = inv.index[r.ID>>32], uidOf(r.ID)
-	r.InternalDate, r.Reason = dateOf(seconds, zone), reason.String
-	if inv.foreign[read] {
-		r.State, r.Octets, hashes = mailproof.Unread, 0, nil
-	}
-	if r.State == mailproof.Read {
-		if err := hashesOf(hashes, &r.Hashes); err != nil {
-			return err
-		}
-	}
-	var err error
-	if r.Flags, err = inv.r.flagset(ctx, flags); err != nil || !base.Valid {
-		return err
-	}
-	r.HasBase = true
-	r.BaseFlags, err = inv.r.flagset(ctx, base.Int64)
-	return err
 }
 
 // Messages yields every message of the inventory with all that is known of it,
@@ -201,9 +181,9 @@ func (inv *Inventory) Messages(ctx context.Context) iter.Seq2[mailproof.Message,
 
 func (inv *Inventory) detailColumns(e expr) string {
 	if inv.view.reread {
-		return rowColumns(e) + ", CASE WHEN r.id IS NULL THEN d.detail ELSE r.detail END"
+		return inv.view.rowColumns(e) + ", CASE WHEN r.id IS NULL THEN d.detail ELSE r.detail END"
 	}
-	return rowColumns(e) + ", d.detail"
+	return inv.view.rowColumns(e) + ", d.detail"
 }
 
 // Message returns one message, by the number of its [mailproof.Row], with its
@@ -225,7 +205,12 @@ func (inv *Inventory) Message(ctx context.Context, id int64) (m mailproof.Messag
 func (inv *Inventory) message(ctx context.Context, scan scanFunc) (m mailproof.Message, err error) {
 	var r mailproof.Row
 	var detail []byte
-	if err := inv.row(ctx, scan, &r, &detail); err != nil {
+	d := inv.decoder(&detail)
+	err = d.scan(scan)
+	if err == nil {
+		err = d.finish(ctx, func(row *mailproof.Row) error { r = *row; return nil })
+	}
+	if err != nil {
 		return m, err
 	}
 	ref := inv.refs[r.Mailbox]

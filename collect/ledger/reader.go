@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strconv"
-	"strings"
+	"sync"
 
 	"github.com/mailproof/mailproof"
 )
@@ -13,9 +13,11 @@ import (
 // reader reads from one snapshot of the ledger: a connection of its own with a
 // transaction open.
 type reader struct {
-	conn  *sql.Conn
-	path  string
-	flags map[int64]mailproof.Flags
+	conn *sql.Conn
+	path string
+
+	mu    sync.Mutex
+	flags map[int64]mailproof.Flags // by number
 }
 
 // newReader takes a snapshot. It must be closed.
@@ -70,6 +72,8 @@ func (r *reader) each(ctx context.Context, query string, args []any, f func(row 
 // flagset returns the flags of a number. The slice is shared: nobody may
 // change it.
 func (r *reader) flagset(ctx context.Context, id int64) (mailproof.Flags, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if f, ok := r.flags[id]; ok {
 		return f, nil
 	}
@@ -162,6 +166,7 @@ type view struct {
 	vanished bool
 	flagged  bool
 	reread   bool
+	mixed    bool // some pass used other rules for fingerprints than ours
 }
 
 func (r *reader) view(ctx context.Context, epochs []int64, pass, base mailproof.PassID) (view, error) {
@@ -206,22 +211,12 @@ func (v view) expr() expr {
 	if v.reread {
 		e.join = " LEFT JOIN reading r ON r.id = (SELECT max(x.id) FROM reading x WHERE x.message = m.id AND x.pass <= " + itoa(v.pass) + ")"
 		latest := func(column string) string {
-			return "CASE WHEN r.id IS NULL THEN m." + column + " ELSE r." + column + " END"
+			return "(CASE WHEN r.id IS NULL THEN m." + column + " ELSE r." + column + " END)"
 		}
 		e.state, e.octets, e.hashes, e.reason = latest("state"), latest("octets"), latest("hashes"), latest("reason")
 		e.pass = "coalesce(r.pass, m.first_pass)"
 	}
 	return e
-}
-
-// sorted is the query of every message that has a hash of the tier, in the
-// order of the hashes. Its argument is the epochs as JSON.
-func (v view) sorted(tier mailproof.Tier) string {
-	e := v.expr()
-	hash := "substr(" + e.hashes + ", " + itoa(1+(int(tier)-1)*hashSize) + ", " + itoa(hashSize) + ")"
-	return rowColumns(e) + " FROM json_each(?) j CROSS JOIN message m ON m.id BETWEEN j.value << 32 AND j.value << 32 | 4294967295" + e.join +
-		" WHERE " + strings.Join([]string{"j.value > 0", e.where, e.state + " = 2", hash + " <> zeroblob(" + itoa(hashSize) + ")"}, " AND ") +
-		" ORDER BY " + hash + ", j.key, m.internaldate, m.id"
 }
 
 // ofMailbox is the query of every message of one epoch in the order of UIDs.
@@ -231,8 +226,28 @@ func (v view) ofMailbox(columns func(expr) string, join string) string {
 	return columns(e) + " FROM message m" + e.join + join + " WHERE m.id BETWEEN ? AND ? AND " + e.where + " ORDER BY m.id"
 }
 
-func rowColumns(e expr) string {
-	return "SELECT m.id, m.first_pass, m.internaldate, m.zone, " + e.flags + ", " + e.base + ", m.size, " + e.state + ", " + e.octets + ", " + e.hashes + ", " + e.reason + ", " + e.pass
+// rowColumns are the columns of [Inventory.Rows]. Handing one over costs more
+// than computing it, so small numbers share a column, the hashes share one with
+// the reason (a message has one or none of them), and what is seldom needed comes last and
+// only where it is.
+func (v view) rowColumns(e expr) string {
+	s := "SELECT m.id, (m.first_pass << 34) | (" + e.flags + " << 2) | " + e.state + ", m.internaldate * 262144 + m.zone + 131072, m.size, " + e.octets +
+		", coalesce(" + e.hashes + ", " + e.reason + ")"
+	if v.base != 0 {
+		s += ", " + e.base
+	}
+	if v.mixed {
+		s += ", " + e.pass
+	}
+	return s
 }
+
+// packed is the second and the third of [view.rowColumns].
+type packed struct{ numbers, date int64 }
+
+func (p packed) firstPass() mailproof.PassID   { return mailproof.PassID(p.numbers >> 34) }
+func (p packed) flags() int64                  { return p.numbers >> 2 & 0xffffffff }
+func (p packed) state() mailproof.ReadState    { return mailproof.ReadState(p.numbers & 3) }
+func (p packed) internalDate() (s, zone int64) { return p.date >> 18, p.date&0x3ffff - 131072 }
 
 func itoa[N ~int | ~int64](n N) string { return strconv.FormatInt(int64(n), 10) }
