@@ -1,0 +1,99 @@
+package diff
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/mailproof/mailproof"
+)
+
+// key is what pairing within one set of equal messages looks at.
+type key struct {
+	date   int64 // INTERNALDATE in Unix seconds; noDate where there is none
+	id     int64
+	class  int32 // only members of one class are paired; negative: none
+	folder int32 // destination mailbox; negative: none
+	uid    mailproof.UID
+	pos    int32 // in the set
+}
+
+const noDate = math.MinInt64
+
+func unixDate(t time.Time) int64 {
+	if t.IsZero() {
+		return noDate
+	}
+	return t.Unix()
+}
+
+func compareKeys(a, b key) int {
+	return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.folder, b.folder), cmp.Compare(a.date, b.date),
+		cmp.Compare(a.uid, b.uid), cmp.Compare(a.id, b.id))
+}
+
+// match pairs the members of two sets, class by class and folder by folder,
+// as many as the smaller side has. Within a folder those of equal INTERNALDATE
+// are paired first and the rest n-th with n-th in the order of (INTERNALDATE,
+// UID): where a side has fewer copies, it is the copy with a date of its own
+// that is left over. The result does not depend on the order of the arguments'
+// elements; both slices are sorted.
+func match(src, dst []key, emit func(src, dst int32) error) error {
+	slices.SortFunc(src, compareKeys)
+	slices.SortFunc(dst, compareKeys)
+	for len(src) > 0 && len(dst) > 0 {
+		s, d := src[0], dst[0]
+		switch c := cmp.Or(cmp.Compare(s.class, d.class), cmp.Compare(s.folder, d.folder)); {
+		case c < 0 || s.class < 0 || s.folder < 0:
+			src = src[1:]
+		case c > 0:
+			dst = dst[1:]
+		default:
+			ns, nd := bucket(src), bucket(dst)
+			if err := matchBucket(src[:ns], dst[:nd], emit); err != nil {
+				return err
+			}
+			src, dst = src[ns:], dst[nd:]
+		}
+	}
+	return nil
+}
+
+// bucket is the number of leading keys of one class and folder.
+func bucket(keys []key) int {
+	n := 1
+	for n < len(keys) && keys[n].class == keys[0].class && keys[n].folder == keys[0].folder {
+		n++
+	}
+	return n
+}
+
+func matchBucket(src, dst []key, emit func(src, dst int32) error) error {
+	if len(src) == 1 && len(dst) == 1 {
+		return emit(src[0].pos, dst[0].pos)
+	}
+	var restSrc, restDst []int32
+	i, j := 0, 0
+	for i < len(src) || j < len(dst) {
+		switch {
+		case j == len(dst) || i < len(src) && src[i].date < dst[j].date:
+			restSrc = append(restSrc, src[i].pos)
+			i++
+		case i == len(src) || src[i].date > dst[j].date:
+			restDst = append(restDst, dst[j].pos)
+			j++
+		default:
+			if err := emit(src[i].pos, dst[j].pos); err != nil {
+				return err
+			}
+			i, j = i+1, j+1
+		}
+	}
+	for k := range min(len(restSrc), len(restDst)) {
+		if err := emit(restSrc[k], restDst[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+package diff
+
+import (
+	"github.com/mailproof/mailproof"
+)
+
+// maxCloser bounds the sets of equal Message-IDs or bodies whose members are
+// told apart by their details; in larger sets those tiers pair n-th with n-th
+// or, where they are only a suggestion, not at all.
+const maxCloser = 128
+
+// pairSet pairs messages that share the hash of one tier.
+func (e *engine) pairSet(r round, src, dst []mailproof.Row) error {
+	s := &set{e: e, r: r, src: src, dst: dst}
+	switch {
+	case r.tier == mailproof.T3b || r.tier == mailproof.T4:
+		return s.pairBySuggestion()
+	case r.tier == mailproof.T3 && (len(src) > 1 || len(dst) > 1):
+		return s.pairByIdentity()
+	case len(src) == 1 && len(dst) == 1:
+		return s.pairOne()
+	}
+	return s.pairBy(nil, nil)
+}
+
+// set is the messages of both sides that share a hash.
+type set struct {
+	e          *engine
+	r          round
+	src, dst   []mailproof.Row
+	doneSrc    []bool
+	doneDst    []bool
+	details    map[int64]*mailproof.Detail // by id, of the source
+	detailsDst map[int64]*mailproof.Detail
+	keysSrc    []key
+	keysDst    []key
+}
+
+func (s *set) pairOne() error {
+	if s.r.folder && s.e.target[s.src[0].Mailbox] != s.dst[0].Mailbox {
+		return nil
+	}
+	return s.emit(0, 0)
+}
+
+func (s *set) emit(i, j int32) error {
+	if s.doneSrc != nil {
+		s.doneSrc[i], s.doneDst[j] = true, true
+	}
+	src, dst := &s.src[i], &s.dst[j]
+	return s.e.pairUp(&pair{src: src, dst: dst, tier: s.r.tier, folder: s.e.target[src.Mailbox] == dst.Mailbox})
+}
+
+// pairBy pairs what is left of the set, within the classes that the functions
+// return; a negative class takes no part. Nil puts all into one class.
+func (s *set) pairBy(classSrc, classDst func(*mailproof.Row) int32) error {
+	if s.doneSrc == nil {
+		s.doneSrc, s.doneDst = make([]bool, len(s.src)), make([]bool, len(s.dst))
+	}
+	s.keysSrc = s.keys(s.keysSrc, s.src, s.doneSrc, classSrc, func(box int) int { return s.e.target[box] })
+	s.keysDst = s.keys(s.keysDst, s.dst, s.doneDst, classDst, func(box int) int { return box })
+	return match(s.keysSrc, s.keysDst, s.emit)
+}
+
+func (s *set) keys(keys []key, rows []mailproof.Row, done []bool, class func(*mailproof.Row) int32, folder func(int) int) []key {
+	keys = keys[:0]
+	for i := range rows {
+		if done[i] {
+			continue
+		}
+		r := &rows[i]
+		k := key{date: unixDate(r.InternalDate), id: r.ID, uid: r.UID, pos: int32(i)}
+		if class != nil {
+			k.class = class(r)
+		}
+		if s.r.folder {
+			k.folder = int32(folder(r.Mailbox))
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// pairByIdentity pairs messages of one Message-ID: first those whose body is
+// equal, then those whose header is, then the rest.
+func (s *set) pairByIdentity() error {
+	bodies := classes[mailproof.Hash]{}
+	byBody := func(r *mailproof.Row) int32 { return bodies.of(r.Hash(mailproof.T4)) }
+	if err := s.pairBy(byBody, byBody); err != nil {
+		return err
+	}
+	if s.open() {
+		if err := s.loadDetails(); err != nil {
+			return err
+		}
+		heads := classes[string]{}
+		src, dst := byDetail(s.details, heads, headOf), byDetail(s.detailsDst, heads, headOf)
+		if err := s.pairBy(src, dst); err != nil {
+			return err
+		}
+	}
+	return s.pairBy(nil, nil)
+}
+
+// pairBySuggestion pairs messages of which only the body, or the local part of
+// the Message-ID, is equal. That alone makes many a daily report the
+// counterpart of yesterday's, which would hide that one of them is missing. So
+// it takes more: the same Date or, where they cannot be told apart by their
+// ids, the same INTERNALDATE together with sender and subject.
+func (s *set) pairBySuggestion() error {
+	if len(s.src) > maxCloser || len(s.dst) > maxCloser {
+		return nil
+	}
+	if err := s.loadDetails(); err != nil {
+		return err
+	}
+	dates := classes[mailproof.Short]{}
+	byDate := func(d *mailproof.Detail, _ *mailproof.Row) mailproof.Short { return fieldHash(d, "date") }
+	src, dst := byDetail(s.details, dates, byDate), byDetail(s.detailsDst, dates, byDate)
+	if err := s.pairBy(src, dst); err != nil {
+		return err
+	}
+	// An id on both sides and the ids differ: they are two messages, unless it
+	// is the local part that is equal.
+	senders := classes[string]{}
+	bySender := func(d *mailproof.Detail, r *mailproof.Row) string {
+		date := unixDate(r.InternalDate)
+		from, subject := fieldHash(d, "from"), fieldHash(d, "subject")
+		if date == noDate || from.IsZero() && subject.IsZero() {
+			return ""
+		}
+		return string(from[:]) + string(subject[:]) + r.InternalDate.UTC().Format("20060102150405")
+	}
+	src, dst = byDetail(s.details, senders, bySender), byDetail(s.detailsDst, senders, bySender)
+	if s.r.tier == mailproof.T3b {
+		return s.pairBy(src, dst)
+	}
+	for _, only := range [][2]bool{{true, false}, {false, true}} {
+		if err := s.pairBy(withoutID(src, only[0]), withoutID(dst, only[1])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutID restricts a class to messages without Message-ID.
+func withoutID(class func(*mailproof.Row) int32, only bool) func(*mailproof.Row) int32 {
+	return func(r *mailproof.Row) int32 {
+		if only && !r.Hash(mailproof.T3).IsZero() {
+			return -1
+		}
+		return class(r)
+	}
+}
+
+// open reports whether both sides of a small set have members left.
+func (s *set) open() bool {
+	count := func(done []bool) (n int) {
+		for _, d := range done {
+			if !d {
+				n++
+			}
+		}
+		return n
+	}
+	a, b := count(s.doneSrc), count(s.doneDst)
+	return a > 0 && b > 0 && a+b > 2 && a <= maxCloser && b <= maxCloser
+}
+
+func (s *set) loadDetails() error {
+	s.details, s.detailsDst = map[int64]*mailproof.Detail{}, map[int64]*mailproof.Detail{}
+	for _, x := range []struct {
+		side *side
+		rows []mailproof.Row
+		done []bool
+		into map[int64]*mailproof.Detail
+	}{{s.e.src, s.src, s.doneSrc, s.details}, {s.e.dst, s.dst, s.doneDst, s.detailsDst}} {
+		for i := range x.rows {
+			if x.done != nil && x.done[i] {
+				continue
+			}
+			m, err := x.side.message(s.e.ctx, x.rows[i].ID)
+			if err != nil {
+				return err
+			}
+			x.into[x.rows[i].ID] = &m.Fingerprint.Detail
+		}
+	}
+	return nil
+}
+
+// classes numbers values; the zero value has no class.
+type classes[T comparable] map[T]int32
+
+func (c classes[T]) of(v T) int32 {
+	var zero T
+	if v == zero {
+		return -1
+	}
+	n, ok := c[v]
+	if !ok {
+		n = int32(len(c))
+		c[v] = n
+	}
+	return n
+}
+
+// byDetail makes a class of what a function sees in the details.
+func byDetail[T comparable](details map[int64]*mailproof.Detail, c classes[T], value func(*mailproof.Detail, *mailproof.Row) T) func(*mailproof.Row) int32 {
+	return func(r *mailproof.Row) int32 {
+		d := details[r.ID]
+		if d == nil {
+			return -1
+		}
+		return c.of(value(d, r))
+	}
+}
+
+// headOf sums up the core header fields.
+func headOf(d *mailproof.Detail, _ *mailproof.Row) string {
+	var head []byte
+	some := false
+	for _, name := range coreFields {
+		h := fieldHash(d, name)
+		some = some || !h.IsZero()
+		head = append(head, h[:]...)
+	}
+	if !some {
+		return ""
+	}
+	return string(head)
+}
