@@ -82,7 +82,7 @@ func (e *Error) Hints() []string {
 				all = append(all, h)
 			}
 		}
-		if len(all) == 4 {
+		if len(all) >= 100 {
 			break
 		}
 	}

@@ -1,0 +1,222 @@
+package engagement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/diff"
+)
+
+// Comparison is what the comparison of all accounts came to.
+type Comparison struct {
+	Accounts []mailproof.AccountResult
+	Totals   mailproof.Counts
+	Took     time.Duration
+}
+
+// maxExceptions bounds how many exceptions of one account are listed by name;
+// the rest is counted.
+const maxExceptions = 20_000
+
+// Compare compares the latest inventories of every account. It only reads the
+// ledger. onResult, where it is not nil, receives the verdict of every single
+// message, account by account.
+func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) error) (Comparison, error) {
+	started := time.Now()
+	var c Comparison
+	names, err := e.names(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.Accounts = make([]mailproof.AccountResult, len(names))
+	var mu sync.Mutex // results are streamed one account at a time
+	err = e.eachName(ctx, names, onResult != nil, func(ctx context.Context, i int, name string) error {
+		r, err := e.compareOne(ctx, name, onResult)
+		if err != nil {
+			return fmt.Errorf("compare account %s: %w", name, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		c.Accounts[i] = r
+		return nil
+	})
+	if err != nil {
+		return c, err
+	}
+	if err := e.ledger.Number(ctx, c.Accounts); err != nil {
+		return c, err
+	}
+	for _, a := range c.Accounts {
+		c.Totals.Add(a.Counts)
+	}
+	c.Took = time.Since(started)
+	return c, nil
+}
+
+func (e *Engagement) compareOne(ctx context.Context, name string, onResult func(diff.Result) error) (r mailproof.AccountResult, err error) {
+	src, dst, done, err := e.inventoriesOf(ctx, name)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	o, err := e.compareOptions(ctx, name, dst)
+	if err != nil {
+		return r, err
+	}
+	o.OnResult = onResult
+	if r, err = diff.Compare(ctx, src, dst, o); err != nil {
+		return r, err
+	}
+	return r, e.explainRefusals(ctx, &r)
+}
+
+// inventoriesOf opens the latest inventories of an account. A side that was
+// never read is one of which nothing is known, not an empty one.
+func (e *Engagement) inventoriesOf(ctx context.Context, name string) (src, dst diff.Inventory, done func() error, err error) {
+	var opened []*ledger.Inventory
+	done = func() error {
+		var errs []error
+		for _, inv := range opened {
+			errs = append(errs, inv.Close())
+		}
+		return errors.Join(errs...)
+	}
+	open := func(side mailproof.Side) (diff.Inventory, error) {
+		inv, err := e.ledger.Inventory(ctx, name, side)
+		switch {
+		case errors.Is(err, ledger.ErrUnknown):
+			return neverRead{name, side}, nil
+		case err != nil:
+			return nil, err
+		}
+		opened = append(opened, inv)
+		return inv, nil
+	}
+	if src, err = open(mailproof.Source); err == nil {
+		dst, err = open(mailproof.Destination)
+	}
+	if err != nil {
+		err = errors.Join(err, done())
+	}
+	return src, dst, done, err
+}
+
+// compareOptions are those of every comparison and plan of an account.
+func (e *Engagement) compareOptions(ctx context.Context, name string, dst diff.Inventory) (diff.Options, error) {
+	o := diff.Options{Rules: e.rules, MaxExceptions: maxExceptions}
+	o.Rules.Refused = diff.RefusedBy(dst.Scan().Server)
+	passes, err := e.ledger.Passes(ctx)
+	o.Baseline = baseline(passes)
+	return o, err
+}
+
+// baseline is the last inventory of the destination before anything was
+// copied: what was there by then is pre-existing. Where nothing was ever
+// copied by us, nobody can say.
+func baseline(passes []mailproof.Pass) mailproof.PassID {
+	var last mailproof.PassID
+	for _, p := range passes {
+		switch {
+		case p.Kind == mailproof.CopyPass:
+			return last
+		case p.Kind == mailproof.InventoryPass && p.Side == mailproof.Destination:
+			last = p.ID
+		}
+	}
+	return 0
+}
+
+// neverRead is the inventory of a side that no pass has read: its zero scan
+// says so, and nothing can be concluded from its being empty.
+type neverRead struct {
+	account string
+	side    mailproof.Side
+}
+
+func (n neverRead) Scan() mailproof.Scan {
+	return mailproof.Scan{Account: n.account, Side: n.side, Error: "was never read"}
+}
+func (neverRead) Mailboxes() []mailproof.MailboxScan { return nil }
+func (neverRead) Rows(context.Context, mailproof.Tier) iter.Seq2[mailproof.Row, error] {
+	return func(func(mailproof.Row, error) bool) {}
+}
+func (n neverRead) Message(context.Context, int64) (mailproof.Message, error) {
+	return mailproof.Message{}, fmt.Errorf("%s %s was never read", n.side, n.account)
+}
+
+// explainRefusals puts the destination's own words beside what is missing. The
+// words come from the copy journal; the verdict does not.
+func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountResult) error {
+	for i := range r.Exceptions {
+		x := &r.Exceptions[i]
+		if x.Verdict != mailproof.Missing {
+			continue
+		}
+		last, ok, err := e.ledger.LatestStep(ctx, x.Key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		switch last.State {
+		case mailproof.StepRefused:
+			x.Reasons = append([]mailproof.Reason{{Code: "append-refused", Evidence: "destination: " + last.Reason}}, x.Reasons...)
+		case mailproof.StepFailed:
+			x.Reasons = append([]mailproof.Reason{{Code: "append-failed", Evidence: last.Reason}}, x.Reasons...)
+		case mailproof.StepDone:
+			x.Reasons = append([]mailproof.Reason{{Code: "not-found-after-append", Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and does not show it", last.UID)}}, x.Reasons...)
+		}
+	}
+	return nil
+}
+
+// names are the accounts to compare: those given, else all that the ledger
+// knows.
+func (e *Engagement) names(ctx context.Context) ([]string, error) {
+	if len(e.Accounts) == 0 {
+		return e.ledger.Accounts(ctx)
+	}
+	names := make([]string, len(e.Accounts))
+	for i, a := range e.Accounts {
+		names[i] = a.Name
+	}
+	return names, nil
+}
+
+func (e *Engagement) eachName(ctx context.Context, names []string, serial bool, f func(ctx context.Context, i int, name string) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	if serial {
+		g.SetLimit(1) // in the order of the names
+	}
+	for i, name := range names {
+		g.Go(func() error { return f(ctx, i, name) })
+	}
+	return g.Wait()
+}
+
+// RecordDiff keeps a comparison in the ledger as a diff pass, with the numbers
+// of its exceptions.
+func (e *Engagement) RecordDiff(ctx context.Context, c Comparison) error {
+	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.DiffPass, Depth: e.Depth})
+	if err != nil {
+		return err
+	}
+	for i := range c.Accounts {
+		r, err := e.ledger.RecordDiff(ctx, pass, c.Accounts[i])
+		if err != nil {
+			return end(err, 0, 0)
+		}
+		c.Accounts[i] = r
+	}
+	return end(nil, c.Totals.SourceMessages+c.Totals.DestinationMessages, 0)
+}

@@ -1,0 +1,126 @@
+package engagement
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/dnsaudit"
+)
+
+// DNSOptions says what DNS is to be held against. Without a domain and a
+// profile DNS takes no part in an engagement.
+type DNSOptions struct {
+	Domains      []string
+	Profile      string // of the destination: a name or a file
+	OldProfile   string // of the source; may be empty
+	Phase        mailproof.Phase
+	Servers      map[string]string // name=IP:PORT
+	Resolvers    []string
+	Coexistence  bool
+	CutOver      time.Time
+	HTTP         bool
+	Timeout      time.Duration
+	OnlyPlanning bool
+}
+
+// Wanted reports whether there is anything to audit.
+func (o DNSOptions) Wanted() bool { return len(o.Domains) > 0 && o.Profile != "" }
+
+// DNSResult is what a DNS pass came to.
+type DNSResult struct {
+	dnsaudit.Report
+	Profile string // title of the destination's profile
+	Took    time.Duration
+}
+
+// DNS audits the engagement's domains. record keeps findings and observations
+// in the ledger as a pass.
+func (e *Engagement) DNS(ctx context.Context) (DNSResult, error) {
+	started := time.Now()
+	cfg, err := e.Options.DNS.config()
+	if err != nil {
+		return DNSResult{}, err
+	}
+	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.DNSPass})
+	if err != nil {
+		return DNSResult{}, err
+	}
+	for _, d := range cfg.Domains {
+		h, err := e.ledger.DNSHistory(ctx, d)
+		if err != nil {
+			return DNSResult{}, end(err, 0, 0)
+		}
+		for _, earlier := range h {
+			cfg.History = append(cfg.History, earlier.Observations...)
+		}
+	}
+	report, err := dnsaudit.Audit(ctx, cfg)
+	if err == nil {
+		err = e.ledger.RecordDNS(ctx, pass, report.Findings, report.Observations)
+	}
+	if err == nil {
+		err = e.ledger.SetEngagement(ctx, dnsProfileKey, cfg.Profile.Title())
+	}
+	return DNSResult{Report: report, Profile: cfg.Profile.Title(), Took: time.Since(started)}, end(err, 0, 0)
+}
+
+const dnsProfileKey = "dns.profile"
+
+// AuditDNS audits without any ledger, for a person who only asks.
+func AuditDNS(ctx context.Context, o DNSOptions) (DNSResult, error) {
+	started := time.Now()
+	cfg, err := o.config()
+	if err != nil {
+		return DNSResult{}, err
+	}
+	report, err := dnsaudit.Audit(ctx, cfg)
+	return DNSResult{Report: report, Profile: cfg.Profile.Title(), Took: time.Since(started)}, err
+}
+
+// config turns the options into those of the audit.
+func (o DNSOptions) config() (dnsaudit.Config, error) {
+	c := dnsaudit.Config{
+		Domains: o.Domains, Phase: o.Phase, Servers: map[string]string{}, Resolvers: o.Resolvers,
+		Coexistence: o.Coexistence, CutOver: o.CutOver, HTTP: o.HTTP, Timeout: o.Timeout,
+	}
+	if c.Phase == mailproof.PhaseNone {
+		c.Phase = mailproof.Confirmation
+	}
+	for name, addr := range o.Servers {
+		c.Servers[name] = addr
+	}
+	var err error
+	if c.Profile, err = dnsaudit.LoadProfile(o.Profile); err != nil {
+		return c, fmt.Errorf("profile of the destination: %w", err)
+	}
+	if o.OldProfile != "" {
+		if c.OldProfile, err = dnsaudit.LoadProfile(o.OldProfile); err != nil {
+			return c, fmt.Errorf("profile of the source: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// AddServer adds "NAME=IP:PORT" or "resolver=IP:PORT", as given on a command
+// line.
+func (o *DNSOptions) AddServer(text string) error {
+	name, addr, err := dnsaudit.ParseServer(text)
+	if err != nil {
+		return err
+	}
+	if name == "resolver" {
+		o.Resolvers = append(o.Resolvers, addr)
+		return nil
+	}
+	if o.Servers == nil {
+		o.Servers = map[string]string{}
+	}
+	if have := o.Servers[name]; have != "" && !strings.Contains(have, addr) {
+		addr = have + "," + addr
+	}
+	o.Servers[name] = addr
+	return nil
+}

@@ -1,0 +1,138 @@
+package engagement
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/config"
+	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/report"
+)
+
+// Document puts together everything that the report says. It only reads the
+// ledger.
+func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Document, error) {
+	d := &report.Document{
+		Generated: time.Now().UTC().Truncate(time.Second), Tool: e.Tool, Command: e.Command, Depth: e.Depth,
+		AccountsListed: len(e.Accounts), Histogram: report.NewHistogram(),
+	}
+	if e.Config != nil {
+		d.Engagement = engagementOf(e.Config)
+	}
+	audits, err := e.ledger.LatestDNS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var dns []mailproof.Finding
+	var observations []mailproof.Observation
+	for _, a := range audits {
+		dns, observations = append(dns, a.Findings...), append(observations, a.Observations...)
+	}
+	// Only what was judged after the cut-over is part of the verdict: before
+	// it, DNS is meant to point to the old server.
+	d.FromAccounts(c.Accounts, ofPhase(dns, mailproof.Confirmation))
+	d.DNS, d.Observations = dns, observations
+	kept, err := e.ledger.Engagement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.Profile = kept[dnsProfileKey]
+	if d.Passes, err = e.ledger.Passes(ctx); err != nil {
+		return nil, err
+	}
+	d.Depth = depthOf(d.Passes, e.Depth)
+	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		if err := e.histogram(ctx, d, side); err != nil {
+			return nil, err
+		}
+	}
+	if d.Steps, err = e.steps(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func ofPhase(findings []mailproof.Finding, phase mailproof.Phase) []mailproof.Finding {
+	var out []mailproof.Finding
+	for _, f := range findings {
+		if f.Phase == phase {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// depthOf is the depth of the latest inventory, which the comparison rests on.
+func depthOf(passes []mailproof.Pass, fallback mailproof.Depth) mailproof.Depth {
+	for i := len(passes) - 1; i >= 0; i-- {
+		if passes[i].Kind == mailproof.InventoryPass && passes[i].Depth != 0 {
+			return passes[i].Depth
+		}
+	}
+	return fallback
+}
+
+func (e *Engagement) histogram(ctx context.Context, d *report.Document, side mailproof.Side) error {
+	counts, err := e.ledger.SizeHistogram(ctx, side, d.Histogram.Limits)
+	if err != nil {
+		return err
+	}
+	if side == mailproof.Source {
+		d.Histogram.Source = counts
+	} else {
+		d.Histogram.Destination = counts
+	}
+	return nil
+}
+
+func engagementOf(c *config.Config) report.Engagement {
+	name := c.Engagement.Name
+	if name == "" {
+		name = c.Engagement.Customer
+	}
+	return report.Engagement{
+		ID: c.Engagement.ID, Name: name, Purpose: c.Engagement.Purpose, Domains: c.Domains(), IntendedUsers: c.Report.IntendedUsers,
+		Customers: parties(c.Customers()), Providers: parties(c.Providers()), Reviewers: parties(c.Reviewers()),
+	}
+}
+
+func parties(list []config.Party) []report.Party {
+	out := make([]report.Party, len(list))
+	for i, p := range list {
+		out[i] = report.Party{Organisation: p.Organisation, Name: p.Name, Role: p.Role}
+	}
+	return out
+}
+
+// Path is the path of a file of the engagement.
+func (e *Engagement) Path(name string) string { return filepath.Join(e.Dir, name) }
+
+// steps counts what the copy passes claim to have done, as things stand.
+func (e *Engagement) steps(ctx context.Context) (report.StepSummary, error) {
+	var s report.StepSummary
+	for entry, err := range e.ledger.Steps(ctx, ledger.StepFilter{Latest: true}) {
+		if err != nil {
+			return s, err
+		}
+		switch {
+		case entry.State == mailproof.StepRefused && entry.Step.Kind == mailproof.AppendMessage:
+			s.Refused++
+		case entry.State == mailproof.StepFailed || entry.State == mailproof.StepPending:
+			s.Failed++
+		case entry.Step.Kind == mailproof.AppendMessage:
+			s.Appended++
+		case entry.Step.Kind == mailproof.StoreFlags:
+			s.Flags++
+		case entry.Step.Kind == mailproof.CreateMailbox:
+			s.Created++
+		}
+	}
+	return s, nil
+}
+
+// WriteReports writes the three files of the report, each whole or not at all.
+func (e *Engagement) WriteReports(d *report.Document) error {
+	return d.WriteFiles(e.Dir)
+}

@@ -1,0 +1,295 @@
+// Package engagement joins the rooms of the house over one engagement: it
+// dials the servers, runs the passes of inventory, copy, diff and DNS over all
+// accounts, and puts the report's Document together from the ledger. It
+// decides nothing about mail itself: verdicts come from diff and Roll.
+//
+// An account that cannot be reached is recorded in the ledger as such and
+// never stops the others. What ends a pass for all is a ledger that cannot be
+// written, and the user.
+package engagement
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/config"
+	"github.com/mailproof/mailproof/collect"
+	"github.com/mailproof/mailproof/collect/imapconn"
+	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/collect/transfer"
+	"github.com/mailproof/mailproof/diff"
+)
+
+// ErrStopped is returned when the user asked to stop and the work came to its
+// end at a message boundary.
+var ErrStopped = errors.New("stopped on request")
+
+// The files of an engagement, beside mailproof.toml.
+const (
+	LedgerFile = "mailproof.db"
+	HTMLFile   = "report.html"
+	PDFFile    = "report.pdf"
+	JSONFile   = "report.json"
+)
+
+// Account is an account with the means to get its passwords.
+type Account struct {
+	mailproof.Account
+	SourcePassword      Password
+	DestinationPassword Password
+}
+
+// Password fetches a password when it is needed and no sooner; nil where none
+// was given.
+type Password func(ctx context.Context) (mailproof.Secret, error)
+
+func (a Account) password(side mailproof.Side) Password {
+	if side == mailproof.Source {
+		return a.SourcePassword
+	}
+	return a.DestinationPassword
+}
+
+// Options says what to work on and how.
+type Options struct {
+	Accounts []Account
+	Rules    Rules
+	Depth    mailproof.Depth
+	Reverify bool
+	Parallel int // accounts worked on at once; 0 means 4
+	Tool     string
+	Command  string // the command line, for the ledger and the report
+	// ConnectTimeout and ProgressTimeout bound how long a server may be silent.
+	ConnectTimeout, ProgressTimeout time.Duration
+	// Progress opens the display of one stage; nil shows nothing.
+	Progress func(stage string) (progress mailproof.Progress, done func())
+	Stop     <-chan struct{} // asks to end at the next message boundary, when closed
+	DNS      DNSOptions
+}
+
+// Rules are the decisions of the user that shape a comparison. They are kept
+// in the ledger, so that a later diff or report judges by the same ones.
+type Rules struct {
+	Map     []string `json:"map,omitempty"`     // OLD=NEW
+	Exclude []string `json:"exclude,omitempty"` // patterns of source folders, or special uses
+}
+
+// IsZero reports whether no rule was given.
+func (r Rules) IsZero() bool { return len(r.Map) == 0 && len(r.Exclude) == 0 }
+
+// Engagement is one directory with its ledger open.
+type Engagement struct {
+	Options
+	Dir     string
+	Config  *config.Config // nil where there is no mailproof.toml
+	ledger  *ledger.Ledger
+	rules   diff.Rules
+	refused refusals
+}
+
+// Open opens the engagement in dir for writing, and makes the ledger where
+// there is none.
+func Open(ctx context.Context, dir string, cfg *config.Config, o Options) (*Engagement, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("directory of the engagement: %w", err)
+	}
+	l, err := ledger.Open(ctx, filepath.Join(dir, LedgerFile))
+	if err != nil {
+		return nil, err
+	}
+	e := &Engagement{Options: o, Dir: dir, Config: cfg, ledger: l}
+	if err := e.setUp(ctx, true); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return e, nil
+}
+
+// ErrNoLedger says that nothing was recorded in a directory yet.
+var ErrNoLedger = errors.New("no ledger")
+
+// OpenReadOnly opens the engagement in dir for reading; its ledger is neither
+// made nor migrated.
+func OpenReadOnly(ctx context.Context, dir string, cfg *config.Config, o Options) (*Engagement, error) {
+	path := filepath.Join(dir, LedgerFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s does not exist", ErrNoLedger, path)
+	}
+	l, err := ledger.OpenReadOnly(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engagement{Options: o, Dir: dir, Config: cfg, ledger: l}
+	if err := e.setUp(ctx, false); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return e, nil
+}
+
+// Close closes the ledger.
+func (e *Engagement) Close() error { return e.ledger.Close() }
+
+const rulesKey = "rules"
+
+// setUp fills in defaults, and keeps or fetches the rules.
+func (e *Engagement) setUp(ctx context.Context, writable bool) error {
+	if e.Parallel <= 0 {
+		e.Parallel = 4
+	}
+	if e.Depth == 0 {
+		e.Depth = mailproof.DepthFull
+	}
+	if e.Progress == nil {
+		e.Progress = func(string) (mailproof.Progress, func()) { return nil, func() {} }
+	}
+	if e.Rules.IsZero() {
+		kept, err := e.ledger.Engagement(ctx)
+		if err != nil {
+			return err
+		}
+		if text := kept[rulesKey]; text != "" {
+			if err := json.Unmarshal([]byte(text), &e.Rules); err != nil {
+				return fmt.Errorf("rules in the ledger: %w", err)
+			}
+		}
+	} else if writable {
+		text, err := json.Marshal(e.Rules)
+		if err != nil {
+			return err
+		}
+		if err := e.ledger.SetEngagement(ctx, rulesKey, string(text)); err != nil {
+			return err
+		}
+	}
+	var err error
+	e.rules, err = diff.ParseRules(e.Rules.Map, e.Rules.Exclude)
+	return err
+}
+
+// stopped reports whether the user asked to stop.
+func (e *Engagement) stopped() bool {
+	select {
+	case <-e.Stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// each runs f for every account, Parallel at a time. An error of f ends all of
+// them: what concerns one account only, f keeps to itself.
+func (e *Engagement) each(ctx context.Context, f func(ctx context.Context, a Account) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(e.Parallel)
+	for _, a := range e.Accounts {
+		if ctx.Err() != nil || e.stopped() {
+			break
+		}
+		g.Go(func() error { return f(ctx, a) })
+	}
+	err := g.Wait()
+	if err == nil && e.stopped() {
+		return ErrStopped
+	}
+	return err
+}
+
+// connection is what the dialling of an account needs.
+func (e *Engagement) connection(ctx context.Context, a Account, side mailproof.Side) (imapconn.Config, error) {
+	c := imapconn.Config{
+		Endpoint: a.Endpoint(side), ConnectTimeout: e.ConnectTimeout, ProgressTimeout: e.ProgressTimeout,
+		ClientName: "mailproof", ClientVersion: strings.TrimPrefix(e.Tool, "mailproof "),
+	}
+	if c.Endpoint.Host == "" {
+		return c, fmt.Errorf("account %s has no %s address", a.Name, side)
+	}
+	get := a.password(side)
+	if get == nil {
+		return c, fmt.Errorf("account %s has no %s password: give a reference such as env:NAME or file:PATH", a.Name, side)
+	}
+	var err error
+	c.Password, err = get(ctx)
+	if err != nil {
+		return c, fmt.Errorf("%s password of %s: %w", side, a.Name, err)
+	}
+	return c, nil
+}
+
+func (e *Engagement) dialReader(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, error) {
+	c, err := e.connection(ctx, a, side)
+	if err != nil {
+		return nil, err
+	}
+	return imapconn.DialReader(ctx, c)
+}
+
+func (e *Engagement) dialWriter(ctx context.Context, a Account) (*imapconn.Writer, error) {
+	c, err := e.connection(ctx, a, mailproof.Destination)
+	if err != nil {
+		return nil, err
+	}
+	return imapconn.DialWriter(ctx, c)
+}
+
+// beginPass records that a pass begins; the function it returns records its
+// end.
+func (e *Engagement) beginPass(ctx context.Context, p mailproof.Pass) (mailproof.PassID, func(err error, messages, bytes int64) error, error) {
+	p.Tool, p.Command, p.Started = e.Tool, e.Command, time.Now().UTC()
+	id, err := e.ledger.BeginPass(ctx, p)
+	if err != nil {
+		return 0, nil, err
+	}
+	return id, func(err error, messages, bytes int64) error {
+		state, text := mailproof.PassDone, ""
+		switch {
+		case err == nil:
+		case IsStop(err):
+			state, text = mailproof.PassCancelled, ErrStopped.Error()
+		default:
+			state, text = mailproof.PassFailed, err.Error()
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		return errors.Join(err, e.ledger.EndPass(ctx, id, state, text, messages, bytes))
+	}, nil
+}
+
+// IsStop reports whether an error means that the user wanted an end.
+func IsStop(err error) bool {
+	return errors.Is(err, ErrStopped) || errors.Is(err, collect.ErrStopped) || errors.Is(err, transfer.ErrStopped) || errors.Is(err, context.Canceled)
+}
+
+// Failure is what went wrong with one account in one pass.
+type Failure struct {
+	Account string
+	Side    mailproof.Side
+	Err     error
+}
+
+// failures collects them from many goroutines.
+type failures struct {
+	mu   sync.Mutex
+	list []Failure
+}
+
+func (f *failures) add(account string, side mailproof.Side, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, Failure{account, side, err})
+}
+
+func (f *failures) sorted() []Failure {
+	slices.SortFunc(f.list, func(a, b Failure) int { return strings.Compare(a.Account, b.Account) })
+	return f.list
+}

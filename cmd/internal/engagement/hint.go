@@ -1,0 +1,43 @@
+package engagement
+
+import (
+	"errors"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/ledger"
+)
+
+// Hint says what to do next about an error, in words for the person at the
+// terminal; empty where there is nothing to say beyond the error itself.
+func Hint(err error) string {
+	switch {
+	case errors.Is(err, ledger.ErrNewer):
+		return "install the mailproof that wrote this ledger, or a later one; the file was not touched"
+	case errors.Is(err, ledger.ErrLocked):
+		return "another mailproof works on this directory: wait for it, or give another --dir"
+	case errors.Is(err, ledger.ErrNotLedger):
+		return "move the file away, or give another --dir"
+	case errors.Is(err, ErrNoLedger):
+		return "mailproof run or mailproof inventory makes one; --dir DIR names the directory of the engagement"
+	}
+	return KindHint(mailproof.KindOf(err))
+}
+
+// KindHint says what to do about a kind of server error.
+func KindHint(kind mailproof.ErrorKind) string {
+	switch kind {
+	case mailproof.ErrUnknownHost:
+		return "check the host name for typing errors, and that this machine can resolve it"
+	case mailproof.ErrUnreachable:
+		return "check host and port (993 for imaps://, 143 for imap://), and that a firewall lets this machine through"
+	case mailproof.ErrTLS:
+		return "if the server has a certificate of its own making, give its CA with ?ca=FILE; as a last resort, and only if you know why, ?insecure=skip-verify"
+	case mailproof.ErrAuth:
+		return "check user name and password with webmail; where two-factor sign-in is on, an app password is needed; on the destination, check that the mailbox was created"
+	case mailproof.ErrThrottled:
+		return "the server wants fewer connections: try again later with a smaller --parallel"
+	case mailproof.ErrQuota:
+		return "raise the quota of the destination mailbox, then run the same command again"
+	}
+	return ""
+}

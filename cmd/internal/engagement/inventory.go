@@ -1,0 +1,130 @@
+package engagement
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect"
+	"github.com/mailproof/mailproof/collect/ledger"
+)
+
+// InventoryResult is what an inventory pass over all accounts came to.
+type InventoryResult struct {
+	Pass     mailproof.PassID
+	Side     mailproof.Side
+	Accounts int
+	Summary  collect.Summary
+	Failures []Failure // accounts that could not be read to their end
+	Took     time.Duration
+}
+
+// Inventory takes the inventory of one side of every account. An account that
+// cannot be read is among the failures, and in the ledger as such.
+func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (InventoryResult, error) {
+	res := InventoryResult{Side: side, Accounts: len(e.Accounts)}
+	started := time.Now()
+	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.InventoryPass, Side: side, Depth: e.Depth, Reverify: e.Reverify})
+	if err != nil {
+		return res, err
+	}
+	res.Pass = pass
+	progress, done := e.Progress("inventory " + side.String())
+	var mu sync.Mutex
+	var failed failures
+	err = e.each(ctx, func(ctx context.Context, a Account) error {
+		sum, err := e.inventoryOne(ctx, a, collect.Options{
+			Pass: pass, Account: a.Name, Side: side, Depth: e.Depth, Reverify: e.Reverify, Exclude: e.excluded(side), Progress: progress, Stop: e.Stop,
+		})
+		mu.Lock()
+		res.Summary.Add(sum)
+		mu.Unlock()
+		if err != nil && !IsStop(err) {
+			failed.add(a.Name, side, err)
+		}
+		if isLedger(err) || ctx.Err() != nil {
+			return err
+		}
+		return nil
+	})
+	done()
+	res.Failures, res.Took = failed.sorted(), time.Since(started)
+	return res, end(err, res.Summary.Messages, res.Summary.Bytes)
+}
+
+// excluded is the rule that leaves out a mailbox. Rules speak of the source;
+// the destination is always read whole.
+func (e *Engagement) excluded(side mailproof.Side) func(mailproof.Mailbox) (string, bool) {
+	if side != mailproof.Source {
+		return nil
+	}
+	return e.rules.Excluded
+}
+
+func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Options) (collect.Summary, error) {
+	rec := recorder{e.ledger}
+	r, err := e.dialReader(ctx, a, o.Side)
+	if err != nil {
+		if ctx.Err() != nil {
+			return collect.Summary{}, err
+		}
+		return collect.Summary{}, collect.Failed(ctx, rec, o, mailproof.ServerInfo{Address: a.Endpoint(o.Side).Address()}, err)
+	}
+	sum, err := collect.Inventory(ctx, r, rec, o)
+	// What the sign-off says was read is on disk by now; a server that will
+	// not say goodbye properly takes nothing from it.
+	_ = r.Close()
+	return sum, err
+}
+
+// isLedger reports whether an error is one of the ledger, which no other
+// account would be spared.
+func isLedger(err error) bool {
+	for _, of := range []error{ledger.ErrDiskFull, ledger.ErrDamaged, ledger.ErrClosed, ledger.ErrReadOnly, ledger.ErrOrder} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return collect.IsLedger(err)
+}
+
+// recorder lends the ledger to the collect room, which knows it only by its
+// interface.
+type recorder struct{ *ledger.Ledger }
+
+func (r recorder) BeginMailbox(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, mb mailproof.Mailbox, before mailproof.MailboxState) (collect.MailboxRecorder, error) {
+	w, err := r.Ledger.BeginMailbox(ctx, pass, account, side, mb, before)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// HalfRead finds the one account that the ledger knows from the other side
+// only; empty where there is none, or more than one.
+func (e *Engagement) HalfRead(ctx context.Context, side mailproof.Side) (string, error) {
+	names, err := e.ledger.Accounts(ctx)
+	if err != nil {
+		return "", err
+	}
+	half := ""
+	for _, name := range names {
+		_, _, here, err := e.ledger.LatestScan(ctx, name, side)
+		if err != nil {
+			return "", err
+		}
+		_, _, there, err := e.ledger.LatestScan(ctx, name, side.Other())
+		if err != nil {
+			return "", err
+		}
+		if there && !here {
+			if half != "" {
+				return "", nil
+			}
+			half = name
+		}
+	}
+	return half, nil
+}
