@@ -73,7 +73,7 @@ func TestSorterBrokenFile(t *testing.T) {
 	if err := s.wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.file.Truncate(25*recordSize + 5); err != nil {
+	if err := s.file.Truncate(int64(25*recordSize + 5)); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
