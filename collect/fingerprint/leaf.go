@@ -67,6 +67,7 @@ type leaf struct {
 	squeezed uint32
 	letters  uint32
 	nonASCII int64
+	sifted   [512]byte
 }
 
 func (l *leaf) begin(m *Hasher, k kind, enc transferEncoding) {
@@ -222,13 +223,13 @@ func (l *leaf) marks(b []byte) {
 	l.countLetters(b)
 }
 
-func (l *leaf) squeeze(b []byte) { l.squeezed = sift(l.squeezed, b, classSpace, 0) }
+func (l *leaf) squeeze(b []byte) { l.squeezed = l.sift(l.squeezed, b, classSpace, 0) }
 
-func (l *leaf) countLetters(b []byte) { l.letters = sift(l.letters, b, classLetter, classLetter) }
+func (l *leaf) countLetters(b []byte) { l.letters = l.sift(l.letters, b, classLetter, classLetter) }
 
 // sift adds to a checksum the octets whose class has just these bits of mask.
-func sift(crc uint32, b []byte, mask, want byte) uint32 {
-	var buf [512]byte
+func (l *leaf) sift(crc uint32, b []byte, mask, want byte) uint32 {
+	buf := &l.sifted
 	n := 0
 	for _, c := range b {
 		buf[n] = c

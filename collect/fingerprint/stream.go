@@ -151,13 +151,14 @@ func (s *stream) piece(b []byte, end pieceEnd) {
 
 // heldCRs gives CRs that turned out to be no line end.
 func (s *stream) heldCRs() {
-	const chunk = "\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r"
 	for s.crs > 0 {
-		n := min(s.crs, int64(len(chunk)))
+		n := min(s.crs, int64(len(manyCRs)))
 		s.crs -= n
-		s.line([]byte(chunk[:n]), false)
+		s.line(manyCRs[:n], false)
 	}
 }
+
+var manyCRs = bytes.Repeat([]byte{'\r'}, 512)
 
 // line takes a canonical line or a part of one; last says that it ends here.
 func (s *stream) line(b []byte, last bool) {
