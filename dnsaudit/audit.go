@@ -45,9 +45,11 @@ type Config struct {
 	// ones: those of a laboratory, a demo, or a network of its own.
 	Public []netip.Prefix
 
-	HTTP  bool // probe Autodiscover and fetch the MTA-STS policy over HTTP
-	SMTP  bool // ask the exchanges for their certificates with STARTTLS
-	Roots *x509.CertPool
+	HTTP bool // probe Autodiscover and fetch the MTA-STS policy over HTTP
+	SMTP bool // ask the exchanges for their certificates with STARTTLS
+	// HTTPTimeout bounds each HTTP and SMTP probe; default 10 s.
+	HTTPTimeout time.Duration
+	Roots       *x509.CertPool
 	// Dial opens the connections of the HTTP and SMTP probes; addr is IP:PORT.
 	// Default: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -182,6 +184,7 @@ func (c *Config) complete() ([]string, error) {
 		return nil, errors.New("dns audit: no profile of the destination")
 	}
 	setDefault(&c.Timeout, 2*time.Second)
+	setDefault(&c.HTTPTimeout, 10*time.Second)
 	setDefault(&c.Sockets, 64)
 	setDefault(&c.Parallel, 16)
 	setDefault(&c.Samples, 3)

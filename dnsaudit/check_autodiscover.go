@@ -17,6 +17,9 @@ var autodiscoverChecks = []check{
 	{CheckInfo{"ad.srv", "the Autodiscover SRV record has port 443 and a target with an address", "RFC 2782", always}, adService},
 	{CheckInfo{"ad.wildcard", "no wildcard answers in place of an Autodiscover record", "RFC 4592 §2", always}, adWildcard},
 	{CheckInfo{"ad.resolvers", "the listed resolvers hold the same Autodiscover record as the authoritative servers", "RFC 1034 §4.3.4", always}, adResolvers},
+	{CheckInfo{"ad.root", "the domain's own web server does not answer as Autodiscover", "MS-OXDISCO §3.1.5", always}, adRoot},
+	{CheckInfo{"ad.cert", "the Autodiscover certificate is valid for its name", "RFC 9525 §6", always}, adCertificate},
+	{CheckInfo{"ad.http", "the Autodiscover redirect leads over HTTPS to the destination", "MS-OXDISCO §3.1.5", always}, adRedirect},
 	{CheckInfo{"ad.scp", "service connection points and Microsoft's caches lie outside DNS", "MS-OXDISCO §3.1.5", always}, adBeyond},
 }
 

@@ -20,6 +20,9 @@ var zoneChecks = []check{
 	{CheckInfo{"soa.negative", "\"no such record\" is cached for an hour at most", "RFC 2308 §5", always}, soaNegative},
 	{CheckInfo{"soa.timers", "the SOA timers bound the lag of a secondary", "RFC 1912 §2.2", always}, soaTimers},
 	{CheckInfo{"udp.tc", "answers too large for UDP can be had over TCP", "RFC 7766 §5", always}, udpTruncated},
+	{CheckInfo{"dnssec.bogus", "the listed resolvers can validate the zone", "RFC 4035 §5.5", always}, dnssecBogus},
+	{CheckInfo{"dnssec.window", "no signature expires around the cut-over", "RFC 4035 §5.3.1", always}, dnssecWindow},
+	{CheckInfo{"dnssec.ds", "a DS record of the parent matches a key of the zone", "RFC 4035 §5.2", always}, dnssecDS},
 }
 
 var ttlChecks = []check{

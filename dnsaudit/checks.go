@@ -32,7 +32,7 @@ var (
 )
 
 // registry is every check, in the order in which findings are listed.
-var registry = slices.Concat(zoneChecks, ttlChecks, mxChecks, spfChecks, autodiscoverChecks, clientChecks)
+var registry = slices.Concat(zoneChecks, ttlChecks, mxChecks, spfChecks, autodiscoverChecks, clientChecks, dkimChecks, dmarcChecks, transportChecks)
 
 // Checks returns every check that an audit makes.
 func Checks() []CheckInfo {

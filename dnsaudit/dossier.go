@@ -39,6 +39,13 @@ type dossier struct {
 	views    map[lookupKey]*View
 	hosts    map[string]*host
 	policies []policy
+	keys     map[string]Lookup // DKIM keys by name, behind aliases
+	dmarc    dmarcPolicy
+	reports  []reportAddress
+	signed   map[lookupKey]*View // with signatures
+	checking []validation        // of the listed resolvers
+	web      web
+	tls      map[string]certificate // of the exchanges
 	safe     []SafeTime
 }
 
@@ -122,12 +129,16 @@ func (d *dossier) gather(ctx context.Context) {
 	if d.zoneErr == nil {
 		d.gatherViews(ctx, d.questions())
 		d.gatherDS(ctx)
+		d.gatherSigned(ctx)
 	}
 	d.gatherHosts(ctx)
 	d.gatherPolicies(ctx)
 	if d.zoneErr == nil {
 		d.sample(ctx)
 	}
+	d.gatherReports(ctx)
+	d.gatherWeb(ctx)
+	d.gatherTLS(ctx)
 	d.safe = d.clock()
 }
 
@@ -481,4 +492,5 @@ func (d *dossier) sample(ctx context.Context) {
 			v.Samples = append(v.Samples, d.askServers(ctx, q, d.net.resolvers)...)
 		}
 	}
+	d.gatherValidation(ctx)
 }

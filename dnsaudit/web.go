@@ -1,0 +1,230 @@
+package dnsaudit
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/mailproof/mailproof"
+)
+
+// maxBody bounds what is read of an HTTP answer (RFC 8461 §3.3 suggests 64
+// KiB for a policy).
+const maxBody = 64 << 10
+
+// maxHeader bounds the header of an HTTP answer.
+const maxHeader = 32 << 10
+
+// fetched is the answer to one GET. No redirect is followed.
+type fetched struct {
+	url      string
+	asked    bool
+	addr     netip.Addr
+	status   int
+	location string
+	kind     string // Content-Type
+	body     string
+	tooLong  bool
+	err      error
+	badCert  bool
+}
+
+// web is what the HTTP probes found.
+type web struct {
+	root, host, plain fetched // Autodiscover: https://DOMAIN, https://autodiscover.DOMAIN, http://autodiscover.DOMAIN
+	sts               fetched // the MTA-STS policy
+}
+
+var (
+	errNoAddress = errors.New("the host has no address")
+	errTooLong   = fmt.Errorf("the answer is longer than %d octets", maxBody)
+)
+
+const autodiscoverPath = "/autodiscover/autodiscover.xml"
+
+// gatherWeb makes the HTTP probes where they are asked for. They are GET
+// only and carry no credentials. A public suffix is never probed:
+// autodiscover.TLD belongs to somebody else.
+func (d *dossier) gatherWeb(ctx context.Context) {
+	suffix, icann := publicsuffix.PublicSuffix(display(d.domain))
+	if !d.cfg.HTTP || d.zoneErr != nil || icann && suffix == display(d.domain) {
+		return
+	}
+	name := display(d.domain)
+	d.web.root = d.fetch(ctx, "https://"+name+autodiscoverPath)
+	d.web.host = d.fetch(ctx, "https://autodiscover."+name+autodiscoverPath)
+	d.web.plain = d.fetch(ctx, "http://autodiscover."+name+autodiscoverPath)
+	if d.stsRecord() != "" {
+		d.web.sts = d.fetch(ctx, "https://mta-sts."+name+"/.well-known/mta-sts.txt")
+	}
+}
+
+// fetch makes one GET and keeps it as an observation.
+func (d *dossier) fetch(ctx context.Context, address string) fetched {
+	began := time.Now()
+	f := fetched{url: address, asked: true}
+	u, err := url.Parse(address)
+	if err != nil {
+		f.err = err
+		return f
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.HTTPTimeout)
+	defer cancel()
+	f.get(ctx, d, u)
+	o := mailproof.Observation{
+		Time: d.now, Domain: display(d.domain), Question: address, Type: "GET", Server: u.Hostname(), Role: roleHTTP, Network: "tcp",
+		Records: f.evidence(), Millis: time.Since(began).Milliseconds(),
+	}
+	if f.addr.IsValid() {
+		o.Server += " " + f.addr.String()
+	}
+	if f.err != nil {
+		o.Error = f.err.Error()
+	}
+	d.net.dns.keep(o)
+	return f
+}
+
+func (f *fetched) get(ctx context.Context, d *dossier, u *url.URL) {
+	addrs, err := d.addressesOf(ctx, u.Hostname())
+	if err != nil {
+		f.err = err
+		return
+	}
+	transport := &http.Transport{
+		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
+		TLSClientConfig: &tls.Config{RootCAs: d.cfg.Roots, Time: d.cfg.Now, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, target string) (net.Conn, error) {
+			_, port, err := net.SplitHostPort(target)
+			if err != nil {
+				return nil, err
+			}
+			return d.dialAny(ctx, network, addrs, port, &f.addr)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		f.err = err
+		return
+	}
+	req.Header.Set("User-Agent", "mailproof")
+	resp, err := client.Do(req)
+	if err != nil {
+		f.err, f.badCert = webError(err)
+		return
+	}
+	f.status, f.location, f.kind = resp.StatusCode, resp.Header.Get("Location"), resp.Header.Get("Content-Type")
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		f.err, _ = webError(err)
+	}
+	if len(body) > maxBody {
+		body, f.tooLong = body[:maxBody], true
+	}
+	f.body = string(bytes.ToValidUTF8(body, []byte("�")))
+}
+
+// dialAny tries the addresses in turn, IPv4 first.
+func (d *dossier) dialAny(ctx context.Context, network string, addrs []netip.Addr, port string, used *netip.Addr) (net.Conn, error) {
+	err := errNoAddress
+	for _, a := range addrs[:min(len(addrs), maxTries)] {
+		*used = a
+		var conn net.Conn
+		if conn, err = d.cfg.Dial(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+// addressesOf asks for the addresses of a host the same way as for all else.
+func (d *dossier) addressesOf(ctx context.Context, host string) ([]netip.Addr, error) {
+	h := d.lookHost(ctx, dns.CanonicalName(host), false)
+	addrs := h.addresses()
+	if len(addrs) == 0 {
+		if err := h.err(); err != nil {
+			return nil, err
+		}
+		return nil, errNoAddress
+	}
+	sort.SliceStable(addrs, func(i, j int) bool { return addrs[i].Is4() && !addrs[j].Is4() })
+	return addrs, nil
+}
+
+// webError cuts the URL that net/http puts before its errors, and tells
+// certificates from the rest.
+func webError(err error) (error, bool) {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	var bad *tls.CertificateVerificationError
+	var host x509.HostnameError
+	switch {
+	case errors.As(err, &bad), errors.As(err, &host):
+		return err, true
+	case errors.Is(err, context.DeadlineExceeded):
+		return errTimeout, false
+	}
+	return plainError(err), false
+}
+
+// evidence is what an observation keeps of the answer.
+func (f *fetched) evidence() []string {
+	out := []string{}
+	if f.status != 0 {
+		out = append(out, fmt.Sprintf("status %d", f.status))
+	}
+	if f.location != "" {
+		out = append(out, "location "+shorten(f.location))
+	}
+	for i, line := range strings.Split(strings.TrimSpace(f.body), "\n") {
+		if i >= 64 || line == "" {
+			break
+		}
+		out = append(out, "body "+shorten(strings.TrimRight(line, "\r")))
+	}
+	return out
+}
+
+// isTimeout reports whether nobody can tell what the host would have said.
+func (f *fetched) isTimeout() bool { return errors.Is(f.err, errTimeout) }
+
+// text says what came back, for people.
+func (f *fetched) text() string {
+	switch {
+	case !f.asked:
+		return "not probed"
+	case f.err != nil:
+		return f.url + ": " + f.err.Error()
+	case f.location != "":
+		return fmt.Sprintf("%s: status %d, to %s", f.url, f.status, shorten(f.location))
+	}
+	return fmt.Sprintf("%s: status %d", f.url, f.status)
+}
+
+// isRedirect reports whether the answer sends the client elsewhere.
+func (f *fetched) isRedirect() bool { return f.status >= 300 && f.status < 400 && f.location != "" }
+
+// looksLikeAutodiscover reports whether Outlook would take the answer for
+// Autodiscover: it asks for a password, or gives XML.
+func (f *fetched) looksLikeAutodiscover() bool {
+	return f.status == http.StatusUnauthorized || f.status == http.StatusOK &&
+		(strings.Contains(strings.ToLower(f.kind), "xml") || strings.Contains(f.body, "<Autodiscover"))
+}
