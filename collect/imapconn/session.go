@@ -30,6 +30,7 @@ type session struct {
 
 	mailbox     string // the one that is open; empty: none
 	uidvalidity uint32 // of mailbox
+	writable    bool   // opened with SELECT
 	tags        int
 
 	mu      sync.Mutex

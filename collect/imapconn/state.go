@@ -52,13 +52,17 @@ func (s *session) open(ctx context.Context, verb, mailbox string) (mailproof.Mai
 	if !seen || state.UIDValidity == 0 {
 		return state, serverFailure(s.masker, s.info.Address, op, malformed("opened, but the server gives no EXISTS or no UIDVALIDITY"))
 	}
-	s.mailbox, s.uidvalidity = mailbox, state.UIDValidity
+	s.mailbox, s.uidvalidity, s.writable = mailbox, state.UIDValidity, verb == "SELECT"
 	return state, nil
 }
 
 // status asks for the state of a mailbox that need not be open (RFC 9051
-// §6.3.11).
+// §6.3.11). STATUS is not meant for the open one: Courier tells what it was
+// when it was opened.
 func (s *session) status(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
+	if s.mailbox == mailbox {
+		return s.open(ctx, "EXAMINE", mailbox)
+	}
 	var state mailproof.MailboxState
 	items := "(MESSAGES UIDNEXT UIDVALIDITY)"
 	if s.caps.has("CONDSTORE") {

@@ -264,7 +264,7 @@ func (w *Writer) StoreFlags(ctx context.Context, mailbox string, uidvalidity uin
 // selected opens a mailbox for writing, if it is not open already, and returns
 // its UIDVALIDITY.
 func (s *session) selected(ctx context.Context, mailbox string) (uint32, error) {
-	if s.mailbox != mailbox {
+	if s.mailbox != mailbox || !s.writable {
 		if _, err := s.open(ctx, "SELECT", mailbox); err != nil {
 			return 0, err
 		}
