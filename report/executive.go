@@ -487,13 +487,17 @@ func (d *Document) signers() []signer {
 		if len(side.parties) > 0 {
 			p = side.parties[0]
 		}
-		line := side.role
+		line := words(strings.ToLower(side.role))
 		if p.Organisation != "" {
-			line = cut(p.Organisation, longestSigner) + ", " + strings.ToLower(side.role)
+			line = cell{{Text: cut(p.Organisation, longestSigner), Foreign: true}, {Text: ", " + strings.ToLower(side.role)}}
 		}
 		name := cut(p.Name, longestSigner)
 		if name == "" {
-			name, line = sentence(line), "Name"
+			name = sentence(side.role)
+			line = words("Name")
+			if p.Organisation != "" {
+				line = foreign(cut(p.Organisation, longestSigner))
+			}
 		}
 		out = append(out, signer{Name: name, Line: line, Act: act})
 	}

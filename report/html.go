@@ -202,7 +202,11 @@ func ledgerWidths(e executive) []float64 {
 		for _, l := range t.Label {
 			letters = max(letters, len(l))
 		}
-		need[i] = max(float64(n)*1.15, float64(letters)*0.62, 5)
+		per := 1.15
+		if t.Hot && n > 3 {
+			per = 1.35 // it is set in bold
+		}
+		need[i] = max(float64(n)*per, float64(letters)*0.62, 5)
 		sum += need[i]
 	}
 	widths := []float64{total}

@@ -187,7 +187,11 @@ type panel struct {
 	Paragraphs  []cell
 }
 
-type signer struct{ Name, Line, Act string }
+type signer struct {
+	Name string
+	Line cell
+	Act  string
+}
 
 // outline makes the report of the document.
 func (d *Document) outline() outline {

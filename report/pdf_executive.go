@@ -286,8 +286,8 @@ func (l *layout) signers(e executive) {
 		l.s.Rule(x, y, w, colour(chart.Ink), 0.35)
 		st := pdf.Style{Size: 6.7, Bold: true, Colour: colour(chart.Ink)}
 		l.s.Text(x, y+3.5, st, l.s.Fit(st, s.Name, w))
-		st = style7(6.7, chart.Ink2)
-		l.s.Text(x, y+6.8, st, l.s.Fit(st, s.Line, w))
-		l.s.Text(x, y+10.1, st, s.Act)
+		t := setting{size: 6.7, leading: 1.4, paint: chart.Ink2, most: 1}
+		l.print(l.wrap(s.Line, w, t), x, y+4.3, w, t, false)
+		l.s.Text(x, y+10.1, t.style(0), s.Act)
 	}
 }

@@ -132,7 +132,7 @@ type setting struct {
 	most    int // lines; 0: no bound but that of the page
 }
 
-const mostLines = 40 // of a cell in a table
+const mostLines = 16 // of a cell in a table; report.json has the whole
 
 func (t setting) height() float64 { return t.size * t.leading * point }
 

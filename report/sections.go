@@ -45,18 +45,20 @@ func partiesText(list []Party) cell {
 		if i > 0 {
 			c = c.and(span{Text: "; "})
 		}
-		text := p.Organisation
-		who := p.Name
-		if p.Role != "" {
-			who = or(who, "(name to be filled in)") + ", " + p.Role
+		parts := []string{p.Organisation, p.Name, p.Role}
+		if p.Role != "" && p.Name == "" {
+			parts[1] = "(name to be filled in)"
 		}
-		switch {
-		case text != "" && who != "":
-			text += ". " + who
-		case text == "":
-			text = who
+		said := false
+		for j, part := range parts {
+			if part == "" {
+				continue
+			}
+			if said {
+				c = c.and(span{Text: [...]string{"", ". ", ", "}[j]})
+			}
+			c, said = c.and(span{Text: part, Foreign: true}), true
 		}
-		c = c.and(span{Text: text, Foreign: true})
 	}
 	if len(c) == 0 {
 		return cell{{Text: "not named in the engagement", Style: faint}}

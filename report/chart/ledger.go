@@ -234,9 +234,9 @@ func (d *Drawing) plainSquares(squares []Square, from, to float64, total string)
 		d.place(s.Mark.Drawing(), x, y, small/12)
 	}
 	bottom := 66 + math.Ceil(float64(len(squares))/perRow)*step
-	d.text(0, bottom+14, fmt.Sprintf("Bar: all %s source messages, to scale, slivers widened. Squares: the %s messages not shown to be intact, one square each; section 8 lists them.",
-		total, count(int64(len(squares)))), Ink2, Start)
-	d.H = bottom + 20
+	d.text(0, bottom+14, fmt.Sprintf("Bar: all %s source messages, to scale, slivers widened. Squares: the %s messages not shown to be intact,", total, count(int64(len(squares)))), Ink2, Start)
+	d.text(0, bottom+31, "one square each; section 8 lists them.", Ink2, Start)
+	d.H = bottom + 37
 }
 
 func (d *Drawing) secondBar(groups []Group, pulled int64, from, to float64, total string) {
@@ -262,9 +262,9 @@ func (d *Drawing) secondBar(groups []Group, pulled int64, from, to float64, tota
 			x += w + gap
 		}
 	}
-	d.text(0, 124, fmt.Sprintf("Upper bar: all %s source messages, to scale. Lower bar, with a scale of its own: the %s messages not shown to be intact, by reason; section 8 has every number.",
-		total, count(pulled)), Ink2, Start)
-	d.H = 130
+	d.text(0, 124, fmt.Sprintf("Upper bar: all %s source messages, to scale, slivers widened. Lower bar, with a scale of its own: the %s messages", total, count(pulled)), Ink2, Start)
+	d.text(0, 141, "not shown to be intact, by reason; section 8 has every number.", Ink2, Start)
+	d.H = 147
 }
 
 // letters estimates the width of a text in units.

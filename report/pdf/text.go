@@ -228,19 +228,19 @@ func (s *Sheet) Fit(st Style, str string, max float64) string {
 	return strings.TrimRight(string(runes[:low]), " ") + "…"
 }
 
-// Split cuts a text after as much as fits into max: at a space where there is
+// Split cuts a text after as much as fits into room: at a space where there is
 // one, then after a slash, hyphen, comma or at sign, else between characters.
 // At least one character is taken if must is set. What is returned first may
 // be empty otherwise.
-func (s *Sheet) Split(st Style, str string, max float64, must bool) (head, rest string) {
-	if s.Width(st, str) <= max {
+func (s *Sheet) Split(st Style, str string, room float64, must bool) (head, rest string) {
+	if s.Width(st, str) <= room {
 		return str, ""
 	}
 	runes := []rune(str)
 	low, high := 0, len(runes)
 	for low < high {
 		middle := (low + high + 1) / 2
-		if s.Width(st, strings.TrimRight(string(runes[:middle]), " ")) <= max {
+		if s.Width(st, strings.TrimRight(string(runes[:middle]), " ")) <= room {
 			low = middle
 		} else {
 			high = middle - 1
@@ -252,14 +252,15 @@ func (s *Sheet) Split(st Style, str string, max float64, must bool) (head, rest 
 	if !must {
 		return "", str
 	}
-	low = max1(low)
-	for low < len(runes) && unicode.Is(unicode.Mn, runes[low]) {
-		low++ // never part a letter from its marks
+	low = max(low, 1)
+	for n := low; n > 0; n-- {
+		if !unicode.Is(unicode.Mn, runes[n]) {
+			low = n // do not part a letter from its marks
+			break
+		}
 	}
 	return string(runes[:low]), string(runes[low:])
 }
-
-func max1(n int) int { return max(n, 1) }
 
 // breakAt finds the last place up to n where a line may end; 0 if none.
 func breakAt(runes []rune, n int) int {
@@ -276,10 +277,7 @@ func breakAt(runes []rune, n int) int {
 	}
 	for i := n; i > n/2 && i > 1; i-- {
 		switch runes[i-1] {
-		case '/', '-', ',', ';', '@', '_', '=', ':', '⟩':
-			return i
-		}
-		if i < len(runes) && runes[i] == '⟨' {
+		case '/', '-', ',', ';', '@', '_', '=', ':':
 			return i
 		}
 	}
