@@ -1,0 +1,76 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SERVERS := testdata/servers/servers.sh
+FUZZTIME ?= 1m
+DEMO ?= demo
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.PHONY: demo
+demo: ## the whole job on embedded servers, into the folder demo
+	$(GO) run ./cmd/mailproof demo --dir $(DEMO)
+
+.PHONY: build
+build: ## the program, into ./mailproof
+	$(GO) build -trimpath -o mailproof ./cmd/mailproof
+
+.PHONY: test
+test: install ## everything: format, vet, staticcheck, all tests with the race detector and real servers
+	@idle=$$($(SERVERS) status | grep -c 'not running' || true); \
+	if [ $$idle -gt 0 ]; then trap '$(SERVERS) stop all' EXIT; fi; \
+	$(SERVERS) start all; \
+	eval "$$($(SERVERS) env)"; \
+	$(MAKE) --no-print-directory lint; \
+	$(GO) test -race -count=1 -timeout 13m ./...
+
+.PHONY: test-short
+test-short: ## the tests that need no servers and little time
+	$(GO) test -short ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$files" ]; then echo "gofmt would change:" >&2; echo "$$files" >&2; exit 1; fi
+	$(GO) vet ./... ./testdata/servers/fakeauth
+	$(GO) run $(STATICCHECK) ./... ./testdata/servers/fakeauth
+
+.PHONY: install
+install: ## Debian packages that the tests use; needs root if one is missing
+	@testdata/install.sh
+
+.PHONY: servers
+servers: install ## starts the real servers and leaves them running; prints how tests find them
+	@$(SERVERS) start all
+	@$(SERVERS) env
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, FUZZTIME (1m) each
+	@grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | \
+	while IFS=: read -r file _ func; do \
+		name=$${func#func }; \
+		echo "$$(dirname $$file) $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
+	done
+
+.PHONY: bench
+bench: ## every benchmark
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+.PHONY: soak
+soak: install ## the tests again and at length, with real servers
+	@idle=$$($(SERVERS) status | grep -c 'not running' || true); \
+	if [ $$idle -gt 0 ]; then trap '$(SERVERS) stop all' EXIT; fi; \
+	$(SERVERS) start all; \
+	eval "$$($(SERVERS) env)"; \
+	MAILPROOF_LONG=1 $(GO) test -race -count=5 -timeout 10h ./...
+
+.PHONY: clean
+clean: ## removes what demo, build and the test servers left behind
+	@if [ -e .testbed ]; then $(SERVERS) wipe; fi
+	rm -rf $(DEMO) mailproof .testbed
