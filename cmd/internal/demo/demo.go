@@ -45,7 +45,7 @@ const Refusal = "[CANNOT] message rejected: executable attachment setup.exe"
 // World is the stage while the demo runs.
 type World struct {
 	Source, Destination *imapmem.Server
-	names               *dnsmem.Server
+	root, names         *dnsmem.Server
 	dir                 string
 	users               []string
 	later               *mailgen.Generator
@@ -96,8 +96,10 @@ func New(ctx context.Context, dir string) (*World, error) {
 // Close ends the servers.
 func (w *World) Close() error {
 	err := errors.Join(w.Source.Close(), w.Destination.Close())
-	if w.names != nil {
-		err = errors.Join(err, w.names.Close())
+	for _, s := range []*dnsmem.Server{w.root, w.names} {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
 	}
 	return err
 }
@@ -149,7 +151,7 @@ func receive(account, _ string, raw []byte) ([]byte, error) {
 		return nil, errors.New(Refusal)
 	}
 	if account == Rewritten {
-		return imapmem.Exchange(raw), nil
+		return append([]byte("X-MS-Exchange-Organization-SCL: -1\r\n"), raw...), nil
 	}
 	return raw, nil
 }
@@ -190,10 +192,12 @@ func (w *World) Meanwhile() (arrived, deleted, flagged int, err error) {
 		if len(inbox) < 6 {
 			return arrived, deleted, flagged, fmt.Errorf("demo: the inbox of %s has %d messages only", u, len(inbox))
 		}
-		if err := a.SetFlags("INBOX", inbox[1].UID, mailproof.NewFlags(`\Seen`, `\Flagged`)); err != nil {
+		if !inbox[1].Flags.Has("$Followup") {
+			flagged++
+		}
+		if err := a.SetFlags("INBOX", inbox[1].UID, append(inbox[1].Flags, "$Followup")); err != nil {
 			return arrived, deleted, flagged, err
 		}
-		flagged++
 		if i == 0 {
 			if err := a.Remove("INBOX", inbox[2].UID); err != nil {
 				return arrived, deleted, flagged, err

@@ -56,21 +56,12 @@ func (o Options) Check(ctx context.Context) ([]AccountCheck, error) {
 	for i, a := range o.Accounts {
 		index[a.Name] = i
 	}
-	progress, done := noProgress, func() {}
-	if o.Progress != nil {
-		progress, done = o.Progress("check")
-	}
-	progress.Add(mailproof.Tick{Kind: mailproof.InventoryPass, Planned: int64(len(o.Accounts))})
 	err = e.each(ctx, func(ctx context.Context, a Account) error {
 		out[index[a.Name]] = e.checkOne(ctx, a)
-		progress.Add(mailproof.Tick{Kind: mailproof.InventoryPass, Account: a.Name, Done: 1})
 		return ctx.Err()
 	})
-	done()
 	return out, err
 }
-
-var noProgress mailproof.Progress
 
 func (e *Engagement) checkOne(ctx context.Context, a Account) AccountCheck {
 	c := AccountCheck{Account: a.Name}

@@ -116,7 +116,7 @@ func (e *Engagement) Copy(ctx context.Context) (CopyResult, error) {
 		return res, err
 	}
 	res.Pass = pass
-	progress, done := e.Progress("copy")
+	progress, done := e.Progress(mailproof.CopyPass, 0)
 	var mu sync.Mutex
 	var failed failures
 	err = e.each(ctx, func(ctx context.Context, a Account) error {

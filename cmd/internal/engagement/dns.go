@@ -3,6 +3,7 @@ package engagement
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -13,17 +14,17 @@ import (
 // DNSOptions says what DNS is to be held against. Without a domain and a
 // profile DNS takes no part in an engagement.
 type DNSOptions struct {
-	Domains      []string
-	Profile      string // of the destination: a name or a file
-	OldProfile   string // of the source; may be empty
-	Phase        mailproof.Phase
-	Servers      map[string]string // name=IP:PORT
-	Resolvers    []string
-	Coexistence  bool
-	CutOver      time.Time
-	HTTP         bool
-	Timeout      time.Duration
-	OnlyPlanning bool
+	Domains     []string
+	Profile     string // of the destination: a name or a file
+	OldProfile  string // of the source; may be empty
+	Phase       mailproof.Phase
+	Servers     map[string]string // name=IP:PORT
+	Resolvers   []string
+	Coexistence bool
+	CutOver     time.Time
+	HTTP        bool
+	Timeout     time.Duration
+	Public      []netip.Prefix // special-purpose networks that count as public, for laboratories
 }
 
 // Wanted reports whether there is anything to audit.
@@ -36,8 +37,8 @@ type DNSResult struct {
 	Took    time.Duration
 }
 
-// DNS audits the engagement's domains. record keeps findings and observations
-// in the ledger as a pass.
+// DNS audits the engagement's domains, and keeps findings and observations in
+// the ledger as a pass.
 func (e *Engagement) DNS(ctx context.Context) (DNSResult, error) {
 	started := time.Now()
 	cfg, err := e.Options.DNS.config()
@@ -84,7 +85,7 @@ func AuditDNS(ctx context.Context, o DNSOptions) (DNSResult, error) {
 func (o DNSOptions) config() (dnsaudit.Config, error) {
 	c := dnsaudit.Config{
 		Domains: o.Domains, Phase: o.Phase, Servers: map[string]string{}, Resolvers: o.Resolvers,
-		Coexistence: o.Coexistence, CutOver: o.CutOver, HTTP: o.HTTP, Timeout: o.Timeout,
+		Coexistence: o.Coexistence, CutOver: o.CutOver, HTTP: o.HTTP, Timeout: o.Timeout, Public: o.Public,
 	}
 	if c.Phase == mailproof.PhaseNone {
 		c.Phase = mailproof.Confirmation

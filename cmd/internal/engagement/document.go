@@ -134,5 +134,5 @@ func (e *Engagement) steps(ctx context.Context) (report.StepSummary, error) {
 
 // WriteReports writes the three files of the report, each whole or not at all.
 func (e *Engagement) WriteReports(d *report.Document) error {
-	return d.WriteFiles(e.Dir)
+	return d.WriteFiles(e.Dir, report.PDFOptions{Fonts: e.Fonts})
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/collect/transfer"
 	"github.com/mailproof/mailproof/diff"
+	"github.com/mailproof/mailproof/report"
 )
 
 // ErrStopped is returned when the user asked to stop and the work came to its
@@ -39,9 +40,9 @@ var ErrStopped = errors.New("stopped on request")
 // The files of an engagement, beside mailproof.toml.
 const (
 	LedgerFile = "mailproof.db"
-	HTMLFile   = "report.html"
-	PDFFile    = "report.pdf"
-	JSONFile   = "report.json"
+	HTMLFile   = report.HTMLName
+	PDFFile    = report.PDFName
+	JSONFile   = report.JSONName
 )
 
 // Account is an account with the means to get its passwords.
@@ -74,7 +75,8 @@ type Options struct {
 	// ConnectTimeout and ProgressTimeout bound how long a server may be silent.
 	ConnectTimeout, ProgressTimeout time.Duration
 	// Progress opens the display of one stage; nil shows nothing.
-	Progress func(stage string) (progress mailproof.Progress, done func())
+	Progress func(kind mailproof.PassKind, side mailproof.Side) (progress mailproof.Progress, done func())
+	Fonts    [][]byte        // TrueType, for the characters that the PDF's own font lacks
 	Stop     <-chan struct{} // asks to end at the next message boundary, when closed
 	DNS      DNSOptions
 }
@@ -151,7 +153,7 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 		e.Depth = mailproof.DepthFull
 	}
 	if e.Progress == nil {
-		e.Progress = func(string) (mailproof.Progress, func()) { return nil, func() {} }
+		e.Progress = func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) { return nil, func() {} }
 	}
 	if e.Rules.IsZero() {
 		kept, err := e.ledger.Engagement(ctx)

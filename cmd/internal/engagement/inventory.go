@@ -31,7 +31,7 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 		return res, err
 	}
 	res.Pass = pass
-	progress, done := e.Progress("inventory " + side.String())
+	progress, done := e.Progress(mailproof.InventoryPass, side)
 	var mu sync.Mutex
 	var failed failures
 	err = e.each(ctx, func(ctx context.Context, a Account) error {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/engagement"
+)
+
+func (a *app) copyCommand() *cobra.Command {
+	var f workFlags
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "copy",
+		Short: "copy what is missing on the destination, for the first time or again",
+		Long: `copy takes an inventory of both sides and then carries over what the destination
+lacks: folders, subscriptions, messages with their flags, keywords and dates,
+and later changes of flags. The first copy and every differential copy are the
+same command. The source is only read.
+
+Nothing on the destination is deleted or overwritten. A message that the
+destination refuses becomes an exception with the server's own words.
+
+Exit codes: 0 everything was carried over, 1 something was refused, 3 something
+could not be read, 2 could not run, 130 cancelled.`,
+		Example: `  mailproof copy --dry-run
+  mailproof copy --exclude '\Junk' --map 'Sent Items=Sent'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			o, err := a.options(cmd, &f, cfg, mailproof.Source, mailproof.Destination)
+			if err != nil {
+				return err
+			}
+			return a.withEngagement(cmd.Context(), cfg, o, func(ctx context.Context, e *engagement.Engagement) error {
+				return a.copy(ctx, e, dryRun)
+			})
+		},
+	}
+	f.addAccounts(cmd)
+	f.addRules(cmd)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read both sides and say what would be done; write nothing to the destination")
+	return cmd
+}
+
+func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun bool) error {
+	unread := false
+	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		res, err := e.Inventory(ctx, side)
+		a.printInventory(res)
+		if err != nil {
+			return err
+		}
+		unread = unread || len(res.Failures) > 0 || res.Summary.Failed > 0 || res.Summary.Unreadable > 0
+	}
+	if dryRun {
+		plans, err := e.DryRun(ctx)
+		if err != nil {
+			return err
+		}
+		a.printPlans(plans)
+		return nil
+	}
+	res, err := e.Copy(ctx)
+	a.printCopy(res)
+	switch {
+	case err != nil:
+		return err
+	case res.Summary.Refused > 0:
+		a.hintf("mailproof diff after a new inventory names every message that is missing, with the server's words")
+		return exit{mailproof.Incomplete.ExitCode()}
+	case unread || len(res.Failures) > 0 || res.Summary.Failed > 0:
+		return exit{mailproof.Inconclusive.ExitCode()}
+	}
+	a.hintf("what was appended is the destination's word; mailproof run or inventory and diff read it back")
+	return nil
+}
+
+func (a *app) printCopy(res engagement.CopyResult) {
+	s := res.Summary
+	text := countOf(s.Appended, "message") + " appended" + sizeOf(s.AppendedBytes, "")
+	if s.Refused > 0 {
+		text += fmt.Sprintf(", %s refused", count(s.Refused))
+	}
+	if s.Failed > 0 {
+		text += fmt.Sprintf(", %s failed", count(s.Failed))
+	}
+	if s.Flagged > 0 {
+		text += ", flags of " + count(s.Flagged)
+	}
+	if s.Created > 0 {
+		text += ", " + countOf(int64(s.Created), "folder") + " created"
+	}
+	a.stage("copy", "", text, res.Took)
+	var real []engagement.Failure
+	for _, f := range res.Failures {
+		// Already said by the inventory of the account.
+		if !errors.Is(f.Err, engagement.ErrNotRead) {
+			real = append(real, f)
+		}
+	}
+	a.printFailures(real)
+}
+
+func (a *app) printPlans(plans []engagement.Plan) {
+	t := a.table("account", ">folders", ">messages", ">size", ">flags", "")
+	var messages, octets int64
+	for _, p := range plans {
+		note := ""
+		if p.NotPlanned != nil {
+			note = p.NotPlanned.Error()
+		}
+		t.row(p.Account, count(p.Create), count(p.Append), size(p.AppendBytes), count(p.Flags), note)
+		messages += p.Append
+		octets += p.AppendBytes
+	}
+	t.print()
+	fmt.Fprintf(a.out, "\nwould append %s, %s; nothing was written\n", countOf(messages, "message"), size(octets))
+}

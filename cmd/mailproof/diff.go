@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/engagement"
+	"github.com/mailproof/mailproof/cmd/internal/terminal"
+	"github.com/mailproof/mailproof/diff"
+)
+
+func (a *app) diffCommand() *cobra.Command {
+	var f workFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "compare the latest inventories, message by message",
+		Long: `diff compares the latest inventories of both sides and says what became of every
+message. It reads the ledger and nothing else: no server is asked, and nothing
+is written.
+
+--format lines prints one line a message, with a sigil as of rclone check:
+  =  the same, at the tier named     *  a counterpart exists and differs
+  -  missing on the destination      +  on the destination only
+  !  nothing can be said
+
+Exit codes: 0 complete, 1 differences, 3 inconclusive, 2 could not run.`,
+		Example: `  mailproof diff --dir northgate
+  mailproof diff --format lines | grep '^[^=]'
+  mailproof diff --json | jq .accounts`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.json && format != "" {
+				return errors.New("--json goes without --format")
+			}
+			if format != "" && format != "summary" && lineFormats[format] == nil {
+				return hinted{fmt.Errorf("--format %s is not known", format), "write summary, lines or tsv"}
+			}
+			return a.withLedger(cmd, &f, func(ctx context.Context, e *engagement.Engagement) error {
+				return a.diff(ctx, e, f.json, lineFormats[format])
+			})
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "", "summary (the default), lines (one line a message) or tsv (the same, parted by tabs)")
+	f.addSelection(cmd)
+	f.addRules(cmd)
+	f.addJSON(cmd)
+	return cmd
+}
+
+func (a *app) diff(ctx context.Context, e *engagement.Engagement, asJSON bool, lines lineFormat) error {
+	var onResult func(diff.Result) error
+	out := bufio.NewWriterSize(a.out, 64<<10)
+	if lines != nil {
+		onResult = func(r diff.Result) error { return writeLine(out, lines, r) }
+	}
+	c, err := e.Compare(ctx, onResult)
+	if err := errors.Join(err, out.Flush()); err != nil {
+		return err
+	}
+	d, err := e.Document(ctx, c)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return errors.Join(d.WriteJSON(a.out), verdict(d.Verdict))
+	}
+	if lines != nil {
+		a.notef("%s", d.Verdict)
+		return verdict(d.Verdict)
+	}
+	a.printCompareLine(c)
+	a.printVerdict(d)
+	return verdict(d.Verdict)
+}
+
+func (a *app) reportCommand() *cobra.Command {
+	var f workFlags
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "write report.html, report.pdf and report.json from the ledger",
+		Long: `report compares the latest inventories as diff does, and writes the sign-off
+report beside the ledger. All three files say the same. Nothing is asked of any
+server and nothing is written to the ledger.
+
+The exit code is that of the verdict: 0 complete, 1 differences, 3 inconclusive.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withLedger(cmd, &f, func(ctx context.Context, e *engagement.Engagement) error {
+				c, err := e.Compare(ctx, nil)
+				if err != nil {
+					return err
+				}
+				d, err := e.Document(ctx, c)
+				if err != nil {
+					return err
+				}
+				if err := e.WriteReports(d); err != nil {
+					return err
+				}
+				if f.json {
+					return errors.Join(d.WriteJSON(a.out), verdict(d.Verdict))
+				}
+				fmt.Fprintf(a.out, "%s\n%s\n%s\n", e.Path(engagement.HTMLFile), e.Path(engagement.PDFFile), e.Path(engagement.JSONFile))
+				a.notef("%s: %s", d.Verdict, clean(d.Lead()))
+				return verdict(d.Verdict)
+			})
+		},
+	}
+	f.addSelection(cmd)
+	f.addRules(cmd)
+	f.addJSON(cmd)
+	return cmd
+}
+
+// printCompareLine prints the one line of a finished comparison.
+func (a *app) printCompareLine(c engagement.Comparison) {
+	t := c.Totals
+	text := count(t.AllIdentical()) + " identical"
+	for _, term := range []struct {
+		n    int64
+		word string
+	}{
+		{t.AllEquivalent(), "equivalent"}, {t.Relocated, "relocated"}, {t.Altered, "altered"}, {t.Missing, "missing"},
+		{t.DuplicateCollapsed, "collapsed"}, {t.Excluded, "excluded"}, {t.Unverifiable, "unverifiable"}, {t.NotChecked, "not checked"},
+		{t.Extra, "extra"}, {t.DuplicateSurplus, "surplus"},
+	} {
+		if term.n > 0 {
+			text += ", " + count(term.n) + " " + term.word
+		}
+	}
+	a.stage("diff", "", text, c.Took)
+}
+
+// printExceptions prints those that need a decision, the first of them by
+// name: where the message is, and below it why.
+func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
+	const most = 25
+	n, noted := 0, 0
+	t := a.table("", "", "", "", "")
+	var why []string
+	for _, x := range list {
+		if x.Disposition == mailproof.Noted {
+			noted++
+			continue
+		}
+		if n++; n > most {
+			continue
+		}
+		t.row("  "+x.ID, x.Account, x.Mailbox, fmt.Sprintf("uid %d", x.Key.UID), x.Verdict.String())
+		why = append(why, reasonsOf(x))
+	}
+	if n > 0 {
+		fmt.Fprintln(a.out)
+	}
+	for i, line := range t.Lines(a.term.Width()) {
+		fmt.Fprintln(a.out, line)
+		if why[i] != "" {
+			fmt.Fprintln(a.out, "         "+terminal.End(clean(why[i]), max(40, a.term.Width()-9)))
+		}
+	}
+	if rest := int64(n-min(n, most)) + omitted; rest > 0 {
+		fmt.Fprintf(a.out, "  … %s more; mailproof diff --format lines names all\n", count(rest))
+	}
+	if noted > 0 {
+		fmt.Fprintf(a.out, "\n%s for the record, relocated or surplus: section 9 of the report, and diff --format lines\n", countOf(int64(noted), "message"))
+	}
+}
+
+func reasonsOf(x mailproof.Exception) string {
+	if len(x.Reasons) == 0 {
+		return ""
+	}
+	text := x.Reasons[0].String()
+	if len(x.Reasons) > 1 {
+		text += fmt.Sprintf(" (and %d more)", len(x.Reasons)-1)
+	}
+	return text
+}

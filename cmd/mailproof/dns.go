@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/engagement"
+	"github.com/mailproof/mailproof/dnsaudit"
+)
+
+func (a *app) dnsCommand() *cobra.Command {
+	var f dnsFlags
+	var asJSON, listChecks, listProfiles, noRecord bool
+	cmd := &cobra.Command{
+		Use:   "dns",
+		Short: "audit MX, SPF and Autodiscover against the new provider's profile",
+		Long: `dns asks every address of every authoritative name server of the domains, and the
+resolvers listed, and compares the answers with what the new provider asks its
+customers to publish. What cannot be asked is unknown, never a pass.
+
+The phase says what is right at the moment: in planning and readiness the old
+records are still in place, at confirmation they must be gone. Findings and
+every single answer go to the ledger as evidence.
+
+Exit codes: 0 no check failed, 1 a check failed, 3 something is unknown, 2 could
+not run.`,
+		Example: `  mailproof dns --domain northgate.example --profile microsoft-365 --phase readiness
+  mailproof dns --domain northgate.example --profile meridian.toml --resolver 9.9.9.9
+  mailproof dns --list-profiles`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case listChecks:
+				return a.printChecks()
+			case listProfiles:
+				return a.printProfiles()
+			}
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			o, err := a.options(cmd, &workFlags{dns: f}, cfg)
+			if err != nil {
+				return err
+			}
+			if !o.DNS.Wanted() {
+				return hinted{errors.New("no domain or no profile given"), "give --domain example.com --profile NAME, or fill in [dns] of mailproof.toml; --list-profiles shows the names"}
+			}
+			var res engagement.DNSResult
+			if noRecord {
+				res, err = engagement.AuditDNS(cmd.Context(), o.DNS)
+			} else {
+				err = a.withEngagement(cmd.Context(), cfg, o, func(ctx context.Context, e *engagement.Engagement) (err error) {
+					res, err = e.DNS(ctx)
+					return err
+				})
+			}
+			if err != nil {
+				return err
+			}
+			return a.printDNS(res, asJSON)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print findings and observations as JSON")
+	cmd.Flags().BoolVar(&listChecks, "list-checks", false, "list the checks with their references, and stop")
+	cmd.Flags().BoolVar(&listProfiles, "list-profiles", false, "list the known providers, and stop")
+	cmd.Flags().BoolVar(&noRecord, "no-record", false, "keep nothing: neither make nor touch a ledger")
+	return cmd
+}
+
+func (a *app) printDNS(res engagement.DNSResult, asJSON bool) error {
+	worst := mailproof.WorstOutcome(res.Findings)
+	var result error
+	switch worst {
+	case mailproof.OutcomeFail:
+		result = exit{mailproof.Incomplete.ExitCode()}
+	case mailproof.OutcomeUnknown:
+		result = exit{mailproof.Inconclusive.ExitCode()}
+	}
+	if asJSON {
+		enc := json.NewEncoder(a.out)
+		enc.SetIndent("", "  ")
+		code := 0
+		if e := (exit{}); errors.As(result, &e) {
+			code = e.code
+		}
+		return errors.Join(enc.Encode(struct {
+			Schema       string                  `json:"schema"`
+			ExitCode     int                     `json:"exit_code"`
+			Profile      string                  `json:"profile"`
+			Detected     map[string][]string     `json:"detected"`
+			DNS          []mailproof.Finding     `json:"dns"`
+			Observations []mailproof.Observation `json:"observations"`
+		}{"mailproof/dns/1", code, res.Profile, res.Detected, res.Findings, res.Observations}), result)
+	}
+	for _, f := range res.Findings {
+		a.printFinding(f)
+	}
+	for domain, ids := range res.Detected {
+		if len(ids) > 0 {
+			fmt.Fprintf(a.out, "%s points to %s now\n", clean(domain), clean(strings.Join(ids, ", ")))
+		}
+	}
+	a.printDNSLine(res)
+	return result
+}
+
+func (a *app) printDNSLine(res engagement.DNSResult) {
+	n := map[mailproof.Outcome]int{}
+	for _, f := range res.Findings {
+		n[f.Outcome]++
+	}
+	var parts []string
+	for _, o := range []mailproof.Outcome{mailproof.OutcomeFail, mailproof.OutcomeUnknown, mailproof.OutcomeWarn, mailproof.OutcomeInfo, mailproof.OutcomePass} {
+		if n[o] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[o], o))
+		}
+	}
+	a.stage("dns", "", strings.Join(parts, ", "), res.Took)
+}
+
+// printFinding prints one finding: what, where, what was seen, what to do.
+func (a *app) printFinding(f mailproof.Finding) {
+	where := f.Domain
+	if where == "" {
+		where = strings.TrimSpace(f.Account + " " + f.Mailbox)
+	}
+	fmt.Fprintf(a.out, "  %-8s %-22s %s\n", f.Outcome, f.Check, clean(where))
+	a.printField("observed", f.Observed)
+	if f.Outcome == mailproof.OutcomePass || f.Outcome == mailproof.OutcomeInfo {
+		return
+	}
+	a.printField("expected", f.Expected)
+	a.printField("remedy", f.Remedy)
+}
+
+// printField prints a named text that may have several lines.
+func (a *app) printField(name, text string) {
+	label := name
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if line != "" {
+			fmt.Fprintf(a.out, "           %-9s %s\n", label, clean(line))
+			label = ""
+		}
+	}
+}
+
+func (a *app) printChecks() error {
+	t := a.table("check", "phases", "reference", "rule")
+	for _, c := range dnsaudit.Checks() {
+		var phases []string
+		for _, p := range c.Phases {
+			phases = append(phases, p.String())
+		}
+		t.row(c.ID, strings.Join(phases, " "), c.Reference, c.Rule)
+	}
+	t.print()
+	return nil
+}
+
+func (a *app) printProfiles() error {
+	list, err := dnsaudit.Profiles()
+	if err != nil {
+		return err
+	}
+	t := a.table("profile", "provider", "source", "date")
+	for _, p := range list {
+		t.row(p.ID, p.Title(), p.Source, p.Date)
+	}
+	t.print()
+	return nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/engagement"
+	"github.com/mailproof/mailproof/cmd/internal/terminal"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var f workFlags
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "show how the engagement stands: passes, accounts, what could not be read",
+		Long: `status shows the passes of the engagement and the latest reading of every account,
+from the ledger alone. No server is asked and no verdict is given: mailproof
+diff does that.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withLedger(cmd, &f, func(ctx context.Context, e *engagement.Engagement) error {
+				st, err := e.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return a.printStatusJSON(st)
+				}
+				a.printPasses(st.Passes)
+				a.printAccounts(st.Accounts)
+				return nil
+			})
+		},
+	}
+	f.addSelection(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/status/1")
+	return cmd
+}
+
+// passJSON is a pass as status and report print it.
+type passJSON struct {
+	ID       mailproof.PassID    `json:"id"`
+	Kind     mailproof.PassKind  `json:"kind"`
+	Side     string              `json:"side,omitempty"`
+	State    mailproof.PassState `json:"state"`
+	Started  time.Time           `json:"started"`
+	Finished time.Time           `json:"finished,omitzero"`
+	Messages int64               `json:"messages"`
+	Bytes    int64               `json:"bytes"`
+	Error    string              `json:"error,omitempty"`
+}
+
+func (a *app) printStatusJSON(st engagement.Status) error {
+	passes := make([]passJSON, len(st.Passes))
+	for i, p := range st.Passes {
+		passes[i] = passJSON{p.ID, p.Kind, sideName(p.Side), p.State, p.Started, p.Finished, p.Messages, p.Bytes, p.Error}
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(struct {
+		Schema string `json:"schema"`
+		engagement.Status
+		Passes []passJSON `json:"passes"`
+	}{"mailproof/status/1", st, passes})
+}
+
+func sideName(s mailproof.Side) string {
+	if s == 0 {
+		return ""
+	}
+	return s.String()
+}
+
+func (a *app) printPasses(passes []mailproof.Pass) {
+	const most = 12
+	if len(passes) > most {
+		fmt.Fprintf(a.out, "%s before these\n", countOf(int64(len(passes)-most), "pass"))
+		passes = passes[len(passes)-most:]
+	}
+	t := a.table(">pass", "what", "side", "began", ">took", ">messages", ">octets", "state")
+	for _, p := range passes {
+		took, state := "–", p.State.String()
+		if !p.Finished.IsZero() {
+			took = terminal.Duration(p.Finished.Sub(p.Started))
+		}
+		if p.Error != "" {
+			state += ": " + p.Error
+		}
+		t.row(count(int64(p.ID)), p.Kind.String(), sideName(p.Side), terminal.Time(p.Started), took, count(p.Messages), size(p.Bytes), state)
+	}
+	t.print()
+}
+
+func (a *app) printAccounts(accounts []engagement.AccountStatus) {
+	fmt.Fprintln(a.out)
+	t := a.table("account", ">source", ">destination", "trouble")
+	for _, s := range accounts {
+		troubles := append(sideTroubles("source", s.Source), sideTroubles("destination", s.Destination)...)
+		first := ""
+		if len(troubles) > 0 {
+			first = troubles[0]
+			if len(troubles) > 1 {
+				first += fmt.Sprintf(" (and %d more)", len(troubles)-1)
+			}
+		}
+		t.row(s.Account, sideCount(s.Source), sideCount(s.Destination), first)
+	}
+	t.print()
+}
+
+func sideCount(s engagement.SideStatus) string {
+	if !s.Read {
+		return "–"
+	}
+	return count(s.Messages)
+}
+
+func sideTroubles(name string, s engagement.SideStatus) []string {
+	var out []string
+	switch {
+	case !s.Read:
+		out = append(out, name+": never read")
+	case s.State != mailproof.PassDone:
+		out = append(out, fmt.Sprintf("%s: %s %s", name, s.State, s.Error))
+	}
+	for _, t := range s.Troubles {
+		out = append(out, name+": "+t)
+	}
+	return out
+}
