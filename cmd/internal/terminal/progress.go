@@ -143,7 +143,7 @@ func newProgress(t *Terminal, mode Mode, now func() time.Time) *Progress {
 	p := &Progress{t: t, mode: mode, now: now, stop: make(chan struct{}), stopped: make(chan struct{})}
 	if mode == ModeBar {
 		t.screen.mu.Lock()
-		t.screen.w, t.screen.width = rawWriter(t.Err), func() int { w, _ := t.screenSize(); return w }
+		t.screen.w = rawWriter(t.Err)
 		t.screen.mu.Unlock()
 	}
 	return p

@@ -98,9 +98,8 @@ func (t *Terminal) Width() int {
 type screen struct {
 	mu    sync.Mutex
 	w     io.Writer // where the display is; nil while there is none
-	drawn []int     // widths of its lines on the screen
-	width func() int
-	open  bool // the last text above the display did not end its line
+	drawn int       // lines of it on the screen
+	open  bool      // the last text above the display did not end its line
 }
 
 // guarded is a stream whose writes make the display step aside.
@@ -124,25 +123,23 @@ func (g *guarded) Write(p []byte) (int, error) {
 
 // erase takes the display off the screen and leaves the cursor where it began.
 func (s *screen) erase() error {
-	if s.w == nil || len(s.drawn) == 0 {
+	if s.w == nil || s.drawn == 0 {
 		return nil
 	}
 	_, err := io.WriteString(s.w, s.up()+"\x1b[J")
-	s.drawn = nil
+	s.drawn = 0
 	return err
 }
 
-// up moves to the first line of the display. On a screen that became narrower
-// in the meantime its lines were wrapped.
+// up moves to the first line of the display. Where the screen became narrower
+// in the meantime some terminals wrap the old lines and others cut them; which
+// cannot be told, and to move up too far would take away what stands above. So
+// what wrapped may leave a remnant behind, once.
 func (s *screen) up() string {
-	rows, width := 0, max(s.width(), 1)
-	for _, w := range s.drawn {
-		rows += max(1, (w+width-1)/width)
-	}
-	if rows == 0 {
+	if s.drawn == 0 {
 		return "\r"
 	}
-	return fmt.Sprintf("\r\x1b[%dA", rows)
+	return fmt.Sprintf("\r\x1b[%dA", s.drawn)
 }
 
 // draw puts lines in the place of those of the last draw, in one write.
@@ -154,12 +151,11 @@ func (s *screen) draw(lines []string) error {
 	}
 	var b strings.Builder
 	b.WriteString(s.up())
-	s.drawn = s.drawn[:0]
 	for _, l := range lines {
 		b.WriteString(l)
 		b.WriteString("\x1b[K\n")
-		s.drawn = append(s.drawn, Width(stripStyles(l)))
 	}
+	s.drawn = len(lines)
 	b.WriteString("\x1b[J")
 	_, err := io.WriteString(s.w, b.String())
 	return err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -360,3 +361,8 @@ func randomText(rng *rand.Rand) string {
 	}
 	return b.String()
 }
+
+var stylePattern = regexp.MustCompile("\x1b\\[[0-9]+m")
+
+// stripStyles takes out what Paint put in.
+func stripStyles(s string) string { return stylePattern.ReplaceAllString(s, "") }

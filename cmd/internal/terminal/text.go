@@ -2,7 +2,6 @@ package terminal
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -185,14 +184,4 @@ func Paint(text string, style Style, color bool) string {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
-var stylePattern = regexp.MustCompile("\x1b\\[[0-9]+m")
-
-// stripStyles takes out what Paint put in.
-func stripStyles(s string) string {
-	if strings.IndexByte(s, 0x1b) < 0 {
-		return s
-	}
-	return stylePattern.ReplaceAllString(s, "")
 }
