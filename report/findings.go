@@ -58,14 +58,20 @@ func (d *Document) kinds() string {
 func (d *Document) leadComplete() string {
 	c := d.Totals
 	inScope := c.SourceMessages - c.Excluded
+	// The verdict is given; should the counts ever say otherwise, the counts
+	// are what is printed.
+	if n, what := d.troubles(); n > 0 {
+		return join(fmt.Sprintf("Of %s, %s did not arrive intact: %s.", d.messages(), comma(n), what), d.collapsed(), d.excluded())
+	}
 	switch {
 	case c.SourceMessages == 0:
 		return join("The source inventory holds no message.", d.warned())
 	case inScope == 0:
 		return join("All "+d.messages()+" were left out by rule; none was in scope.", d.warned())
 	case c.Excluded == 0 && inScope == 1:
-		return join("The one source message was found on the new server: "+d.kinds()+".", d.collapsed(), d.warned())
+		return join("The one source message was found on the new server: "+or(d.kinds(), "as a collapsed duplicate")+".", d.collapsed(), d.warned())
 	}
+	kinds := or(d.kinds(), "as collapsed duplicates")
 	head := "All " + d.messages() + " were found on the new server: "
 	if c.Excluded > 0 {
 		head = fmt.Sprintf("All %s in scope were found on the new server: ", count(inScope, "message"))
@@ -73,7 +79,7 @@ func (d *Document) leadComplete() string {
 	if c.DuplicateCollapsed > 0 {
 		head = fmt.Sprintf("The content of all %s in scope was found on the new server: ", count(inScope, "message"))
 	}
-	return join(head+d.kinds()+".", d.collapsed(), d.excluded(), d.warned())
+	return join(head+kinds+".", d.collapsed(), d.excluded(), d.warned())
 }
 
 func (d *Document) collapsed() string {
@@ -138,7 +144,10 @@ func (d *Document) leadAccepted() string {
 	case n == 0:
 		head = fmt.Sprintf("All %s in scope were found on the new server.", count(d.Totals.SourceMessages-d.Totals.Excluded, "message"))
 	default:
-		head = fmt.Sprintf("Of %s, %s did not arrive intact: %s. Each exception was decided by name; none is open.", d.messages(), comma(n), what)
+		head = fmt.Sprintf("Of %s, %s did not arrive intact: %s.", d.messages(), comma(n), what)
+		if d.openCount() == 0 && len(d.listed()) > 0 {
+			head += " Each exception was decided by name; none is open."
+		}
 	}
 	checks := ""
 	if accepted > 0 {

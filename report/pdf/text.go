@@ -252,8 +252,8 @@ func (s *Sheet) Split(st Style, str string, room float64, must bool) (head, rest
 	if !must {
 		return "", str
 	}
-	low = max(low, 1)
-	for n := low; n > 0; n-- {
+	low = min(max(low, 1), len(runes))
+	for n := low; n > 0 && n < len(runes); n-- {
 		if !unicode.Is(unicode.Mn, runes[n]) {
 			low = n // do not part a letter from its marks
 			break
