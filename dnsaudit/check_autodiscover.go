@@ -116,10 +116,15 @@ func (d *dossier) adRemedy() string {
 	p := d.cfg.Profile
 	var c change
 	name := "autodiscover." + d.domain
+	there := false // some servers have the right alias already
 	for _, v := range []*View{d.autodiscover(), d.view(name, dns.TypeAAAA), d.autodiscoverSRV()} {
 		for _, r := range v.Replies {
 			for _, rr := range r.Answer {
 				line := "delete " + record(rr)
+				if alias, ok := rr.(*dns.CNAME); ok && matchAny(p.Autodiscover.CNAME, []string{alias.Target}, d.domain) {
+					there = true
+					continue
+				}
 				if dns.CanonicalName(rr.Header().Name) == v.Name && len(missing([]string{line}, c.del)) > 0 {
 					c.del = append(c.del, line)
 				}
@@ -127,6 +132,8 @@ func (d *dossier) adRemedy() string {
 		}
 	}
 	switch {
+	case there:
+		c.say("; and let every server hold %s IN CNAME %s", name, dns.Fqdn(expand(p.Autodiscover.CNAME[0], d.domain)))
 	case len(p.Autodiscover.CNAME) > 0:
 		c.create(name, dns.TypeCNAME, hostContent(p.Autodiscover.CNAME[0], d.domain, p))
 	case len(p.Autodiscover.SRV) > 0:

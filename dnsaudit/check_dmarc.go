@@ -14,9 +14,9 @@ import (
 
 var dmarcChecks = []check{
 	{CheckInfo{"dmarc.record", "there is exactly one DMARC record", "RFC 9989 §4.7, §4.10", always}, dmarcRecord},
-	{CheckInfo{"dmarc.risk", "p=reject does not meet a cut-over without SPF and DKIM of the destination", "RFC 9989 §5.3", atReadiness}, dmarcRisk},
+	{CheckInfo{"dmarc.risk", "p=reject does not meet a cut-over without SPF and DKIM of the destination", "RFC 9989", atReadiness}, dmarcRisk},
 	{CheckInfo{"dmarc.tags", "the record does without tags that were withdrawn", "RFC 9989 §4.7", always}, dmarcTags},
-	{CheckInfo{"dmarc.rua", "reports go where they are wanted", "RFC 9990 §4", always}, dmarcReports},
+	{CheckInfo{"dmarc.rua", "reports go where they are wanted", "RFC 9990", always}, dmarcReports},
 }
 
 const (
@@ -105,7 +105,7 @@ func (d *dossier) walkTree(ask func(string) Lookup) dmarcPolicy {
 	return dmarcPolicy{}
 }
 
-// mailAddresses reads a list of mailto URIs (RFC 9990 §3).
+// mailAddresses reads a list of mailto URIs.
 func mailAddresses(list string) []string {
 	var out []string
 	for item := range strings.SplitSeq(list, ",") {
@@ -182,8 +182,11 @@ func dmarcRisk(d *dossier) []mailproof.Finding {
 	case bySPF == fail && byDKIM == fail:
 		c := change{}
 		c.say("; first make spf.new and dkim.new pass, or soften the policy until then:")
+		if x, ok := d.dmarcView().first(); ok && d.dmarc.at == d.domain {
+			c.removeAll(append(append([]dns.RR(nil), x.records...), aliasOf(d.dmarcView(), x)...))
+		}
 		c.create("_dmarc."+d.dmarc.at, dns.TypeTXT, txtContent(strings.Replace(text, "reject", "none", 1)))
-		return one(fail, expected, text+": mail of the destination would be rejected from the cut-over on", strings.Join(append(c.note, c.add...), "\n"))
+		return one(fail, expected, text+": mail of the destination would be rejected from the cut-over on", strings.Join(append(append(c.note, c.del...), c.add...), "\n"))
 	case bySPF == unknown && byDKIM != pass && byDKIM != info, byDKIM == unknown && bySPF != pass && bySPF != info:
 		return one(unknown, expected, text, askAgain)
 	}

@@ -178,7 +178,7 @@ func spfSyntax(d *dossier) []mailproof.Finding {
 func spfLookups(d *dossier) []mailproof.Finding {
 	f := d.eachPolicy(func(t *spf.Tree) ruling {
 		n := t.Root.Lookups
-		r := ruling{outcome: pass, observed: fmt.Sprintf("%d lookups at worst\n%s", n, strings.TrimSuffix(t.String(), "\n"))}
+		r := ruling{outcome: pass, observed: fmt.Sprintf("%d at worst\n%s", n, strings.TrimSuffix(t.String(), "\n"))}
 		switch {
 		case n > spf.MaxLookups:
 			r.outcome, r.remedy = fail, heaviest(t)

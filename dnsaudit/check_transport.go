@@ -378,7 +378,7 @@ func daneCutover(d *dossier) []mailproof.Finding {
 	keeper := d.cfg.Profile.keepsMX()
 	for _, host := range union(d.mxHosts(), d.expectedHosts()) {
 		tlsa := d.host(host).tlsa
-		if tlsa.Err == nil && tlsa.RCode == dns.RcodeServerFailure || tlsa.Err != nil && strings.Contains(tlsa.Err.Error(), "SERVFAIL") {
+		if tlsa.RCode == dns.RcodeServerFailure {
 			broken = append(broken, display(host))
 		}
 		if len(tlsa.Records) > 0 {

@@ -345,6 +345,9 @@ func udpTruncated(d *dossier) []mailproof.Finding {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, v := range d.views {
+		if v.Type == dns.TypeDS {
+			continue // the parent's servers said that
+		}
 		for _, r := range v.Replies {
 			switch {
 			case r.Truncated:
@@ -352,7 +355,7 @@ func udpTruncated(d *dossier) []mailproof.Finding {
 			case r.Err == nil && r.Network == "tcp":
 				tcp++
 			}
-			if r.Err == nil {
+			if conclusive(r) {
 				asked++
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/publicsuffix"
 )
 
 const (
@@ -195,10 +196,23 @@ func (n *network) findOnce(ctx context.Context, domain string) (*zone, error) {
 	if err == nil {
 		return n.apexOf(ctx, domain, z, reply)
 	}
+	if z != nil && delegated(z.apex, domain) {
+		return z, nil // the servers are known, though none of them answers
+	}
 	if z := n.fromResolvers(ctx, domain); z != nil {
 		return n.remember(z), nil
 	}
 	return nil, err
+}
+
+// delegated reports whether apex can be the zone of the domain, and is not
+// merely a registry's zone above it.
+func delegated(apex, domain string) bool {
+	registered, err := publicsuffix.EffectiveTLDPlusOne(display(domain))
+	if err != nil {
+		return apex == domain
+	}
+	return dns.IsSubDomain(apex, domain) && dns.IsSubDomain(dns.Fqdn(registered), apex)
 }
 
 // fromOverrides asks the servers given by hand for the NS set of the domain or
@@ -448,13 +462,16 @@ func (n *network) lookup(ctx context.Context, q question, nesting int) Lookup {
 func (n *network) lookupOnce(ctx context.Context, q question, nesting int) Lookup {
 	var out Lookup
 	for range maxAliases {
-		_, reply, err := n.descend(ctx, q, nesting)
+		z, reply, err := n.descend(ctx, q, nesting)
 		if err != nil {
-			reply = n.askResolvers(ctx, q, reply, err)
-		}
-		if reply.Err != nil {
-			out.Err = reply.Err
-			return out
+			out.Err, out.RCode = err, reply.RCode
+			if z != nil && z.apex != "." {
+				return out // a resolver would know no better
+			}
+			if reply = n.askResolvers(ctx, q, reply, err); reply.Err != nil {
+				return out
+			}
+			out.Err = nil
 		}
 		out.RCode, out.AD = reply.RCode, reply.AD
 		records, alias := extract(reply.Answer, q.name, q.qtype)

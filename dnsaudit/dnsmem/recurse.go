@@ -77,28 +77,33 @@ func aged(c cached, now time.Time) cached {
 	return out
 }
 
-// ask asks the upstream server with the deepest zone for the name that
-// answers. The servers are asked in the process, not over the network, but
-// they behave as they were told to.
+// ask asks the upstream servers that have the deepest zone around the name,
+// one after the other, and no others: a zone above it can only refer. The
+// servers are asked in the process, not over the network, but they behave as
+// they were told to.
 func (s *Server) ask(name string, qtype uint16, now time.Time) (cached, bool) {
-	var best *dns.Msg
 	depth := -1
 	for _, up := range s.resolvesFrom() {
+		if z := up.zoneFor(name, qtype); z != nil {
+			depth = max(depth, dns.CountLabel(z.apex))
+		}
+	}
+	for _, up := range s.resolvesFrom() {
 		z := up.zoneFor(name, qtype)
-		if z == nil || dns.CountLabel(z.apex) <= depth {
+		if z == nil || dns.CountLabel(z.apex) < depth {
 			continue
 		}
-		if b := up.note(dns.Question{Name: name, Qtype: qtype}, "udp"); b != Answer && b != NoTCP {
+		if b := up.note(dns.Question{Name: name, Qtype: qtype}, "udp"); b != Answer && b != NoTCP && b != FormErrEDNS {
 			continue
 		}
 		reply := new(dns.Msg)
 		z.answer(reply, dns.Question{Name: name, Qtype: qtype}, false)
-		best, depth = reply, dns.CountLabel(z.apex)
+		if !reply.Authoritative {
+			continue // a referral to a zone that no upstream server has
+		}
+		return cached{answer: reply.Answer, rcode: reply.Rcode, stored: now, expires: now.Add(lifetime(reply))}, true
 	}
-	if best == nil {
-		return cached{}, false
-	}
-	return cached{answer: best.Answer, rcode: best.Rcode, stored: now, expires: now.Add(lifetime(best))}, true
+	return cached{}, false
 }
 
 func lifetime(m *dns.Msg) time.Duration {
