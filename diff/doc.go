@@ -17,7 +17,7 @@
 // tiers; then by T2c, T3b and T4, in the mapped mailbox and in the account.
 // Among messages of one Message-ID those of equal body go first, then those of
 // equal header. Within one set of equal messages those of equal INTERNALDATE
-// are paired first and the rest n-th with n-th by (INTERNALDATE, UID).
+// and flags are paired first, then those of equal INTERNALDATE, then the rest n-th with n-th by (INTERNALDATE, UID).
 //
 // T3b and T4 are suggestions. They pair only where the Date is the same too or
 // where INTERNALDATE, From and Subject are, and T4 then only if one of the two

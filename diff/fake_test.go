@@ -168,6 +168,7 @@ type fake struct {
 type fakeMessage struct {
 	mailproof.Row
 	mail mail
+	fp   mailproof.Fingerprint
 }
 
 func newFake(side mailproof.Side, boxes ...mailproof.Mailbox) *fake {
@@ -215,7 +216,7 @@ func (f *fake) add(box string, m mail) *fakeMessage {
 		ID: int64(len(f.msgs) + 1), Mailbox: i, UID: uid, FirstPass: f.scan.Pass, InternalDate: date, Size: fp.Octets,
 		State: mailproof.Read, Octets: fp.Octets, Hashes: fp.Hashes,
 	}
-	f.msgs = append(f.msgs, fakeMessage{row, m})
+	f.msgs = append(f.msgs, fakeMessage{row, m, fp})
 	return &f.msgs[len(f.msgs)-1]
 }
 
@@ -265,7 +266,7 @@ func (f *fake) Message(ctx context.Context, id int64) (mailproof.Message, error)
 		if i+1 == int(id) && m.ID == id || m.ID == id {
 			fp := mailproof.Fingerprint{}
 			if m.State == mailproof.Read {
-				fp = m.mail.fingerprint()
+				fp = m.fp
 			}
 			return mailproof.Message{State: m.State, Reason: m.Reason, Fingerprint: fp}, nil
 		}

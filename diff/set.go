@@ -69,7 +69,7 @@ func (s *set) keys(keys []key, rows []mailproof.Row, done []bool, class func(*ma
 			continue
 		}
 		r := &rows[i]
-		k := key{date: unixDate(r.InternalDate), id: r.ID, uid: r.UID, pos: int32(i)}
+		k := key{date: unixDate(r.InternalDate), flags: flagsKey(r.Flags), id: r.ID, uid: r.UID, box: int32(r.Mailbox), pos: int32(i)}
 		if class != nil {
 			k.class = class(r)
 		}
