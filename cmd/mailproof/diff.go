@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
-	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/diff"
 )
 
@@ -138,38 +138,88 @@ func (a *app) printCompareLine(c engagement.Comparison) {
 }
 
 // printExceptions prints those that need a decision, the first of them by
-// name: where the message is, and below it why.
+// name: where the message is, and below it why. Exceptions of one account that
+// have verdict and reasons in common are one line from the fourth on: what one
+// cause has done to a thousand messages is one thing to know.
 func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
 	const most = 25
-	n, noted := 0, 0
+	var noted, rest int64
 	t := a.table("", "", "", "", "")
 	var why []string
-	for _, x := range list {
-		if x.Disposition == mailproof.Noted {
-			noted++
-			continue
+	groups := groupExceptions(list)
+	for _, g := range groups {
+		switch x := g[0]; {
+		case x.Disposition == mailproof.Noted:
+			noted += int64(len(g))
+		case t.Len() == most:
+			rest += int64(len(g))
+		case len(g) == 1:
+			t.row("  "+x.ID, x.Account, x.Mailbox, fmt.Sprintf("uid %d", x.Key.UID), x.Verdict.String())
+			why = append(why, reasonsOf(x))
+		default:
+			t.row("  "+x.ID+" …", x.Account, countOf(foldersOf(g), "folder"), countOf(int64(len(g)), "message"), x.Verdict.String())
+			why = append(why, reasonsOf(x))
 		}
-		if n++; n > most {
-			continue
-		}
-		t.row("  "+x.ID, x.Account, x.Mailbox, fmt.Sprintf("uid %d", x.Key.UID), x.Verdict.String())
-		why = append(why, reasonsOf(x))
 	}
-	if n > 0 {
+	if t.Len() > 0 {
 		fmt.Fprintln(a.out)
 	}
 	for i, line := range t.Lines(a.term.Width()) {
 		fmt.Fprintln(a.out, line)
 		if why[i] != "" {
-			fmt.Fprintln(a.out, "         "+terminal.End(clean(why[i]), max(40, a.term.Width()-9)))
+			// The server's own words are not cut for the sake of a width.
+			fmt.Fprintln(a.out, "         "+clean(why[i]))
 		}
 	}
-	if rest := int64(n-min(n, most)) + omitted; rest > 0 {
+	if rest += omitted; rest > 0 {
 		fmt.Fprintf(a.out, "  … %s more; mailproof diff --format lines names all\n", count(rest))
 	}
 	if noted > 0 {
-		fmt.Fprintf(a.out, "\n%s for the record, relocated or surplus: section 9 of the report, and diff --format lines\n", countOf(int64(noted), "message"))
+		fmt.Fprintf(a.out, "\n%s for the record, relocated or surplus: section 9 of the report, and diff --format lines\n", countOf(noted, "message"))
 	}
+}
+
+// groupExceptions puts together the exceptions of an account that have verdict,
+// disposition and reasons in common, if there are more than three of them.
+// Order is kept by the first of each group.
+func groupExceptions(list []mailproof.Exception) [][]mailproof.Exception {
+	type key struct {
+		account     string
+		verdict     mailproof.MessageVerdict
+		disposition mailproof.Disposition
+		reasons     string
+	}
+	of := func(x mailproof.Exception) key {
+		var reasons strings.Builder
+		for _, r := range x.Reasons {
+			reasons.WriteString(r.String() + "\n")
+		}
+		return key{x.Account, x.Verdict, x.Disposition, reasons.String()}
+	}
+	members := map[key][]mailproof.Exception{}
+	for _, x := range list {
+		members[of(x)] = append(members[of(x)], x)
+	}
+	var groups [][]mailproof.Exception
+	for _, x := range list {
+		k := of(x)
+		switch g := members[k]; {
+		case len(g) > 3:
+			groups = append(groups, g)
+			members[k] = nil
+		case len(g) > 0:
+			groups = append(groups, []mailproof.Exception{x})
+		}
+	}
+	return groups
+}
+
+func foldersOf(g []mailproof.Exception) int64 {
+	seen := map[string]bool{}
+	for _, x := range g {
+		seen[x.Mailbox] = true
+	}
+	return int64(len(seen))
 }
 
 func reasonsOf(x mailproof.Exception) string {

@@ -137,18 +137,36 @@ func (a *app) printInventory(res engagement.InventoryResult) {
 	}
 }
 
+// printFailures prints what went wrong with whole accounts, each thing once
+// however often it is met again, and one hint for each kind of trouble.
 func (a *app) printFailures(list []engagement.Failure) {
 	const most = 20
-	for i, f := range list {
-		if i == most {
-			a.errorf("%s more; mailproof status shows all", countOf(int64(len(list)-most), "account"))
-			break
+	printed := 0
+	for _, f := range list {
+		text := fmt.Sprintf("account %s, %s: %v", f.Account, f.Side, f.Err)
+		if a.said[text] {
+			continue
 		}
-		a.errorf("account %s, %s: %v", f.Account, f.Side, f.Err)
+		if a.said == nil {
+			a.said = map[string]bool{}
+		}
+		a.said[text] = true
+		if printed++; printed <= most {
+			a.errorf("%s", text)
+		}
 	}
-	if len(list) > 0 {
-		if h := engagement.KindHint(mailproof.KindOf(list[0].Err)); h != "" {
-			a.hintf("%s", h)
+	if printed > most {
+		a.errorf("%s more; mailproof status shows all", countOf(int64(printed-most), "account"))
+	}
+	if printed == 0 {
+		return
+	}
+	hinted := map[string]bool{}
+	for _, f := range list {
+		kind := mailproof.KindOf(f.Err)
+		if h := engagement.KindHint(kind); h != "" && !hinted[h] {
+			hinted[h] = true
+			a.hintf("%s: %s", kind, h)
 		}
 	}
 }

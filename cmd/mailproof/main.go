@@ -75,6 +75,7 @@ type app struct {
 	// carries JSON.
 	stagesOnErr bool
 	warned      map[string]bool
+	said        map[string]bool
 }
 
 // exit is a result that is no error and yet not 0: a verdict.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,16 +78,23 @@ func (a *app) runAll(ctx context.Context, e *engagement.Engagement, asJSON bool)
 	return verdict(d.Verdict)
 }
 
-// printVerdict prints the answer and the exceptions that need a decision.
+// printVerdict prints the answer, the exceptions that need a decision, and the
+// other checks that stand between the engagement and COMPLETE.
 func (a *app) printVerdict(d *report.Document) {
 	fmt.Fprintf(a.out, "\n%s: %s\n", a.bold(d.Verdict.String()), clean(d.Lead()))
 	a.printExceptions(d.Exceptions, d.ExceptionsOmitted)
+	first := true
 	for _, f := range d.Findings {
-		if f.Outcome == mailproof.OutcomeFail || f.Outcome == mailproof.OutcomeUnknown {
-			if f.Domain != "" || f.Account != "" && f.Outcome == mailproof.OutcomeUnknown {
-				a.printFinding(f)
-			}
+		bad := f.Outcome == mailproof.OutcomeFail || f.Outcome == mailproof.OutcomeUnknown
+		// What concerns single messages stands above, by name.
+		if !bad || strings.HasPrefix(f.Check, "messages.") {
+			continue
 		}
+		if first {
+			fmt.Fprintln(a.out)
+			first = false
+		}
+		a.printFinding(f)
 	}
 	fmt.Fprintln(a.out)
 }

@@ -99,6 +99,7 @@ type Engagement struct {
 	ledger  *ledger.Ledger
 	rules   diff.Rules
 	refused refusals
+	wrong   wrongLogins
 }
 
 // Open opens the engagement in dir for writing, and makes the ledger where

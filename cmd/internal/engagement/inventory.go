@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect"
+	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
 )
 
@@ -65,7 +66,7 @@ func (e *Engagement) excluded(side mailproof.Side) func(mailproof.Mailbox) (stri
 
 func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Options) (collect.Summary, error) {
 	rec := recorder{e.ledger}
-	r, err := e.dialReader(ctx, a, o.Side)
+	r, err := e.signInOnce(ctx, a, o.Side)
 	if err != nil {
 		if ctx.Err() != nil {
 			return collect.Summary{}, err
@@ -77,6 +78,46 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 	// not say goodbye properly takes nothing from it.
 	_ = r.Close()
 	return sum, err
+}
+
+// signInOnce dials, but never again where the server refused the password
+// before: servers lock accounts after a few wrong ones.
+func (e *Engagement) signInOnce(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, error) {
+	key := login{a.Name, side}
+	if err := e.wrong.get(key); err != nil {
+		return nil, err
+	}
+	r, err := e.dialReader(ctx, a, side)
+	if mailproof.KindOf(err) == mailproof.ErrAuth {
+		e.wrong.set(key, err)
+	}
+	return r, err
+}
+
+type login struct {
+	account string
+	side    mailproof.Side
+}
+
+// wrongLogins remembers which sign-ins were refused.
+type wrongLogins struct {
+	mu   sync.Mutex
+	errs map[login]error
+}
+
+func (w *wrongLogins) get(k login) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.errs[k]
+}
+
+func (w *wrongLogins) set(k login, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.errs == nil {
+		w.errs = map[login]error{}
+	}
+	w.errs[k] = err
 }
 
 // isLedger reports whether an error is one of the ledger, which no other
