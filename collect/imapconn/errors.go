@@ -7,10 +7,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mailproof/mailproof"
@@ -184,6 +186,8 @@ func tlsError(server, host string, err error) *mailproof.ServerError {
 		e.Err = fmt.Errorf("the server does not speak TLS on this port: %w", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Kind, e.Err = mailproof.ErrUnreachable, errors.New("no answer in time")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		e.Kind, e.Err = mailproof.ErrConnection, fmt.Errorf("the server closed the connection: %w", err)
 	}
 	return e
 }

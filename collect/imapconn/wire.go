@@ -56,13 +56,14 @@ func (w *wire) failure(op string, err error) error {
 
 // serverFailure wraps what ended a connection.
 func serverFailure(m masker, server, op string, err error) *mailproof.ServerError {
+	kind := kindOfFailure(err)
 	if text := err.Error(); m.mask(text) != text {
 		err = errors.New(m.mask(text))
 	}
 	if isEnd(err) {
 		err = fmt.Errorf("the server closed the connection: %w", err)
 	}
-	return &mailproof.ServerError{Kind: kindOfFailure(err), Server: server, Op: op, Err: err}
+	return &mailproof.ServerError{Kind: kind, Server: server, Op: op, Err: err}
 }
 
 // greeting reads the server's first line (RFC 9051 §7.1.5).
