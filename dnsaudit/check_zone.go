@@ -58,9 +58,15 @@ func (d *dossier) conduct() map[Server]map[string]int {
 			switch {
 			case conclusive(r):
 				out[r.Server]["answered"]++
-			case r.Err != nil && !errors.Is(r.Err, errTCP) && !errors.Is(r.Err, errDeaf):
-				out[r.Server][r.Err.Error()]++
-			case r.Err == nil:
+			case errors.Is(r.Err, errTCP): // the business of udp.tc
+			case r.Err != nil:
+				var deaf deafError
+				if err := r.Err; errors.As(err, &deaf) {
+					out[r.Server][deaf.cause.Error()]++
+				} else {
+					out[r.Server][err.Error()]++
+				}
+			default:
 				out[r.Server][state(r)]++
 			}
 		}

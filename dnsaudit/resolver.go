@@ -64,9 +64,12 @@ type Reply struct {
 	Err       error // no usable answer: timeout, refused connection, no DNS message
 }
 
-// errDeaf is the error of a question that was not asked, since the server had
-// answered none before it.
-var errDeaf = errors.New("not asked again: the server answered nothing before")
+// deafError is the error of a question that was not asked, since the server
+// had answered none before it; the cause is what happened then.
+type deafError struct{ cause error }
+
+func (e deafError) Error() string { return e.cause.Error() + ", not asked again" }
+func (e deafError) Unwrap() error { return e.cause }
 
 // errTCP wraps what went wrong with TCP after a truncated answer.
 var errTCP = errors.New("answer truncated over UDP and TCP failed")
@@ -83,13 +86,21 @@ type Resolver struct {
 	mu   sync.Mutex
 	seen []mailproof.Observation
 	lost int // observations beyond maxEvidence
-	deaf map[netip.AddrPort]int
+	deaf map[netip.AddrPort]deafness
+}
+
+// deafness counts the exchanges in which a server gave no answer. It ends for
+// good with the first answer.
+type deafness struct {
+	count int
+	last  error
+	hears bool
 }
 
 // NewResolver returns a resolver that gives each try the timeout and opens at
 // most sockets sockets at once.
 func NewResolver(timeout time.Duration, sockets int, now func() time.Time) *Resolver {
-	return &Resolver{timeout: timeout, now: now, sockets: make(chan struct{}, max(sockets, 1)), deaf: map[netip.AddrPort]int{}}
+	return &Resolver{timeout: timeout, now: now, sockets: make(chan struct{}, max(sockets, 1)), deaf: map[netip.AddrPort]deafness{}}
 }
 
 // question is what is asked, and for which audited domain.
@@ -107,8 +118,8 @@ type question struct {
 func (r *Resolver) Ask(ctx context.Context, q question, server Server) Reply {
 	reply := Reply{Server: server, Role: q.role, Time: r.now(), Network: "udp"}
 	began := time.Now()
-	if r.isDeaf(server.Addr) {
-		reply.Err = errDeaf
+	if cause := r.isDeaf(server.Addr); cause != nil {
+		reply.Err = deafError{cause}
 		r.observe(q, reply, 0)
 		return reply
 	}
@@ -226,26 +237,30 @@ func plainError(err error) error {
 
 var errTimeout = errors.New("timeout")
 
-func (r *Resolver) isDeaf(addr netip.AddrPort) bool {
+// isDeaf returns the last error of a server that is not worth asking again.
+func (r *Resolver) isDeaf(addr netip.AddrPort) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.deaf[addr] >= deafAfter
+	if d := r.deaf[addr]; !d.hears && d.count >= deafAfter {
+		return d.last
+	}
+	return nil
 }
 
-// note remembers servers that never answer. One answer clears a server for
-// good.
+// note remembers servers that never answer.
 func (r *Resolver) note(addr netip.AddrPort, ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case err == nil || errors.Is(err, errTCP):
-		r.deaf[addr] = -1 << 30
-	default:
-		r.deaf[addr]++
+	d := r.deaf[addr]
+	if err == nil || errors.Is(err, errTCP) {
+		d.hears = true
+	} else {
+		d.count, d.last = d.count+1, plainError(err)
 	}
+	r.deaf[addr] = d
 }
 
 // observe keeps an exchange as evidence.
