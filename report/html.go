@@ -29,8 +29,8 @@ func (d *Document) WriteHTML(w io.Writer) error {
 	return nil
 }
 
-// page is what the template sees.
-type page struct {
+// htmlPage is what the template sees.
+type htmlPage struct {
 	outline
 	Policy      template.HTMLAttr
 	Style       template.CSS
@@ -47,7 +47,7 @@ func (o outline) writeHTML(w io.Writer) error {
 		return err
 	}
 	sum := sha256.Sum256([]byte(css))
-	return tmpl.Execute(w, page{
+	return tmpl.Execute(w, htmlPage{
 		outline: o,
 		Policy: template.HTMLAttr(fmt.Sprintf(`content="default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'"`,
 			base64.StdEncoding.EncodeToString(sum[:]))),
