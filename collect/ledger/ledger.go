@@ -110,7 +110,7 @@ func OpenReadOnly(ctx context.Context, path string) (_ *Ledger, err error) {
 	version, fresh, err := inspect(ctx, l.readers)
 	switch {
 	case err != nil:
-		err = explain(path, err)
+		err = foreign(path, err)
 	case fresh:
 		err = fmt.Errorf("%s: %w: it is empty", path, ErrNotLedger)
 	case version < schemaVersion():

@@ -91,12 +91,19 @@ func checkVersion(path string, version int64) error {
 	return nil
 }
 
+// smallestPage is the least size of a page, and so of a file, that SQLite writes.
+const smallestPage = 512
+
 // refuseForeign looks at the file through a connection that cannot write,
 // before anything that could change it.
 func (l *Ledger) refuseForeign(ctx context.Context) error {
 	size, err := fileSize(l.path)
-	if err != nil || size == 0 {
+	switch {
+	case err != nil || size == 0:
 		return err
+	case size < smallestPage:
+		// SQLite takes a file of one octet for an empty one and writes over it.
+		return fmt.Errorf("%s: %w: it has %d octets", l.path, ErrNotLedger, size)
 	}
 	db, err := openQuiet(ctx, l.path)
 	if err != nil {
@@ -105,10 +112,18 @@ func (l *Ledger) refuseForeign(ctx context.Context) error {
 	version, _, err := inspect(ctx, db)
 	if err == nil {
 		err = checkVersion(l.path, version)
-	} else if errors.Is(err, ErrNotLedger) {
-		err = fmt.Errorf("%s: %w", l.path, err)
+	} else {
+		err = foreign(l.path, err)
 	}
-	return errors.Join(explain(l.path, err), db.Close())
+	return errors.Join(err, db.Close())
+}
+
+// foreign adds to an error of inspect which file it is about.
+func foreign(path string, err error) error {
+	if code(err) == 0 && errors.Is(err, ErrNotLedger) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return explain(path, err)
 }
 
 // migrate brings the file to the newest of the given versions, one transaction

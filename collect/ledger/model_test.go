@@ -22,14 +22,14 @@ import (
 // passes, the ledger tells of every pass, then and for ever after, what a naive
 // model in memory tells.
 func TestModel(t *testing.T) {
-	seeds := 12
-	if testing.Short() {
-		seeds = 3
+	seeds, passes := 10, 10
+	if testing.Short() || raced {
+		seeds, passes = 2, 5
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			newModel(t, uint64(seed)).run(10)
+			newModel(t, uint64(seed)).run(passes)
 		})
 	}
 }
@@ -151,7 +151,7 @@ func (m *model) mutate() {
 			b.uidvalidity += uint32(1 + m.rng.IntN(2))
 			b.messages, b.next = map[mailproof.UID]onServer{}, 1
 		}
-		for range m.rng.IntN(130) {
+		for range m.rng.IntN(90) {
 			zone := time.FixedZone("", (m.rng.IntN(25)-12)*3600)
 			s := onServer{flags: someFlags[m.rng.IntN(len(someFlags))], date: time.Unix(int64(m.rng.IntN(3000))-1000, 0).In(zone), size: int64(m.rng.IntN(5000)), body: m.rng.IntN(60), readable: m.rng.IntN(9) != 0}
 			if m.rng.IntN(20) == 0 {

@@ -146,7 +146,7 @@ func (s *sorter) each(f func(*record) error) error {
 	offset := int64(0)
 	for _, n := range s.runs {
 		length := int64(n * recordSize)
-		m.add(&run{file: bufio.NewReaderSize(io.NewSectionReader(s.file, offset, length), runBuffer)})
+		m.add(&run{left: n, file: bufio.NewReaderSize(io.NewSectionReader(s.file, offset, length), runBuffer)})
 		offset += length
 	}
 	m.add(&run{held: last})
@@ -165,6 +165,7 @@ func (s *sorter) close() error {
 // run is one sorted sequence: from the file, or from memory.
 type run struct {
 	file    *bufio.Reader
+	left    int // records still in the file
 	held    []*record
 	current record
 }
@@ -178,14 +179,18 @@ func (r *run) next() error {
 		r.current, r.held = *r.held[0], r.held[1:]
 		return nil
 	}
-	b, err := r.file.Peek(recordSize)
-	if err != nil {
-		if len(b) > 0 || !errors.Is(err, io.EOF) {
-			return fmt.Errorf("sort messages: temporary file: %w", errors.Join(err, io.ErrUnexpectedEOF))
-		}
+	if r.left == 0 {
 		return io.EOF
 	}
+	b, err := r.file.Peek(recordSize)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // an io.EOF would be taken for the end of the run
+	}
+	if err != nil {
+		return fmt.Errorf("sort messages: temporary file: %w", err)
+	}
 	r.current.read(b)
+	r.left--
 	_, err = r.file.Discard(recordSize)
 	return err
 }

@@ -61,31 +61,33 @@ func TestSorter(t *testing.T) {
 // A temporary file that was cut or cannot be made is an error, never a shorter
 // list.
 func TestSorterBrokenFile(t *testing.T) {
-	s := newSorter(mailproof.T0)
-	s.length = 10
-	for i := range 35 {
-		var r record
-		r.hashes[0][0] = byte(i + 1)
-		if err := s.add(&r); err != nil {
+	for _, size := range []int{0, 5, 25 * recordSize, 25*recordSize + 5, 30*recordSize - 1} {
+		s := newSorter(mailproof.T0)
+		s.length = 10
+		for i := range 35 {
+			var r record
+			r.hashes[0][0] = byte(i + 1)
+			if err := s.add(&r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.wait(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.file.Truncate(int64(size)); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		if err := s.each(func(*record) error { n++; return nil }); err == nil {
+			t.Errorf("%d records of a file cut to %d octets, and no error", n, size)
+		}
+		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.wait(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.file.Truncate(int64(25*recordSize + 5)); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	if err := s.each(func(*record) error { n++; return nil }); err == nil {
-		t.Errorf("%d records of a cut file, and no error", n)
-	}
-	if err := s.close(); err != nil {
-		t.Fatal(err)
-	}
 
 	t.Setenv("TMPDIR", t.TempDir()+"/none")
-	s = newSorter(mailproof.T0)
+	s := newSorter(mailproof.T0)
 	s.length = 1
 	var r record
 	r.hashes[0][0] = 1
