@@ -78,11 +78,15 @@ func ReadAccounts(path string, d Defaults) ([]Entry, Preview, error) {
 	if err != nil {
 		return nil, Preview{}, err
 	}
-	return parseAccounts(path, data, d)
+	entries, preview, err := parseAccounts(path, data, d)
+	if err == nil && preview.CarriesPasswords() && credential.OthersCanRead(path) {
+		preview.Warnings = append(preview.Warnings, fmt.Sprintf("%s holds passwords and can be read by others than its owner: chmod 600 %s", path, path))
+	}
+	return entries, preview, err
 }
 
 func parseAccounts(path string, data []byte, d Defaults) ([]Entry, Preview, error) {
-	ps := &problems{file: path}
+	ps := &problems{file: path, cells: true}
 	none := func(rows int) ([]Entry, Preview, error) { return nil, Preview{}, ps.err(rows) }
 	text, err := decode(data)
 	if err != nil {
@@ -275,6 +279,12 @@ func (r *reader) ownRow(e *Entry, fields []string) {
 
 func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpoint mailproof.Endpoint, ref credential.Ref) {
 	col := s.side.String()
+	w := who{address: e.Name, user: cell}
+	if cell == "" {
+		w.user = e.Name
+	} else if !strings.Contains(e.Name, "@") {
+		w.address = cell
+	}
 	switch {
 	case strings.Contains(cell, "://"):
 		var err error
@@ -287,12 +297,6 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 			}
 		}
 	case s.given:
-		w := who{address: e.Name, user: cell}
-		if cell == "" {
-			w.user = e.Name
-		} else if !strings.Contains(e.Name, "@") {
-			w.address = cell
-		}
 		endpoint = r.fill(e.Line, col, s.template, w)
 	case !r.needs(s.side):
 	case cell == "":
@@ -302,6 +306,9 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 	}
 	if endpoint.Host != "" {
 		r.named(e.Line, col, endpoint.User)
+	}
+	if strings.Contains(cell, "://") {
+		w.user = endpoint.Identity()
 	}
 	col += "_password"
 	if password != "" {
@@ -315,7 +322,17 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 	if s.password.IsZero() && r.needs(s.side) {
 		r.ps.add(e.Line, column(col), "empty", credentialHint)
 	}
-	return endpoint, r.reference(e.Line, col, s.side, s.password, endpoint)
+	return endpoint, r.reference(e.Line, col, s.side, r.defaultPassword(e.Line, col, s, w), endpoint)
+}
+
+// defaultPassword is what the configuration says of the passwords of a side,
+// for one row.
+func (r *reader) defaultPassword(number int, col string, s sideDefaults, w who) credential.Ref {
+	ref, err := w.reference(s.password)
+	if err != nil && r.needs(s.side) {
+		r.ps.addError(number, column(col), err)
+	}
+	return ref
 }
 
 // fill makes the endpoint of a row from the side's template.
@@ -366,12 +383,15 @@ func (r *reader) addressRow(e *Entry, fields []string) {
 		if !s.given {
 			continue
 		}
-		endpoint := r.fill(e.Line, cols[1], s.template, who{address: address, user: user})
+		w := who{address: address, user: user}
+		endpoint := r.fill(e.Line, cols[1], s.template, w)
 		// What the configuration says of a side in so many words, as of a
 		// master user, comes before the list's one password.
-		ref := s.password
-		if ref.IsZero() {
+		var ref credential.Ref
+		if s.password.IsZero() {
 			ref = r.carried(e.Line, cols[2], s.side, password)
+		} else {
+			ref = r.defaultPassword(e.Line, cols[2], s, w)
 		}
 		r.set(e, s.side, endpoint, r.reference(e.Line, cols[2], s.side, ref, endpoint))
 	}
@@ -394,12 +414,16 @@ func (r *reader) imapsyncRow(e *Entry, fields []string) {
 				template.Port = parsed.Port
 			}
 		}
-		endpoint := r.fill(e.Line, cols[1], template, who{address: user, user: user})
-		ref := s.password
-		if password != "" {
+		w := who{address: user, user: user}
+		endpoint := r.fill(e.Line, cols[1], template, w)
+		var ref credential.Ref
+		switch {
+		case password != "":
 			ref = r.carried(e.Line, cols[2], s.side, password)
-		} else if ref.IsZero() && r.needs(s.side) {
+		case s.password.IsZero() && r.needs(s.side):
 			r.ps.add(e.Line, column(cols[2]), "empty")
+		default:
+			ref = r.defaultPassword(e.Line, cols[2], s, w)
 		}
 		r.set(e, s.side, endpoint, r.reference(e.Line, cols[2], s.side, ref, endpoint))
 		if e.Name == "" || !strings.Contains(e.Name, "@") && strings.Contains(user, "@") {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -210,7 +211,7 @@ func TestBadLists(t *testing.T) {
 		{"nonsense", "MARK\nMARK MARK\n", hosts, "mailboxes.csv:1: this is no list that can be read"},
 		{"plain without servers", "a@x.example;web1;MARK", Defaults{}, "mailboxes.csv: a plain list of address, user name and password names no server, and none is given for the source\nmailboxes.csv: a plain list of address, user name and password names no server, and none is given for the destination"},
 		{"plain rows", "a@x.example;web1;MARK\nweb2;MARK;b@x\nc@x.example;;MARK\nd@x.example;web4;\ne@x.example;web5;MARK;MARK\nA@x.example;web6;MARK", hosts,
-			"mailboxes.csv:2: column \"address\": not an e-mail address\nmailboxes.csv:3: column \"user name\": empty\nmailboxes.csv:4: column \"password\": empty\nmailboxes.csv:4: column \"password\": empty\nmailboxes.csv:5: 4 columns, the list has 3\nmailboxes.csv:6: column \"address\": the same account as in line 1 but for upper and lower case"},
+			"mailboxes.csv:2: column \"address\": not an e-mail address\nmailboxes.csv:3: column \"user name\": empty\nmailboxes.csv:4: column \"password\": empty\nmailboxes.csv:5: 4 columns, the list has 3\nmailboxes.csv:6: column \"address\": the same account as in line 1 but for upper and lower case"},
 		{"imapsync rows", "old;a;MARK;new;a;MARK;\nold;b;MARK;new;b\nold;c;MARK;new;c;MARK;--ssl1 MARK\no d;d;;new;d;MARK;\nold;e;MARK;new;A;MARK;", Defaults{},
 			"mailboxes.csv:2: 5 columns, imapsync's list has 6\nmailboxes.csv:3: something follows the sixth column: options of imapsync are not read, and a password that holds a semicolon cannot be told apart\nmailboxes.csv:4: column \"host1\": not the name of a host\nmailboxes.csv:4: column \"password1\": empty\nmailboxes.csv:5: column \"user2\": the same login on the destination as in line 1"},
 		{"user root", "EmailAddress,UserName,Password,UserRoot\na@x.example,a,MARK,/MARK\n", hosts, "mailboxes.csv:2: column \"UserRoot\": not empty: a part of a mailbox cannot be chosen here"},
@@ -279,6 +280,45 @@ func TestPathsBesideTheList(t *testing.T) {
 	}
 	if s, err := entries[0].SourcePassword.Resolve(t.Context(), nil); err != nil || s.Reveal() != "secret" {
 		t.Errorf("%v, %v", s, err)
+	}
+}
+
+func TestDefaultPasswordsOfEachAccount(t *testing.T) {
+	d := Defaults{
+		Source:      Server{Host: "old", Password: "file:{user}.pw"},
+		Destination: Server{Host: "new", User: "{address}", Password: "cmd:echo {address} {domain} {local}"},
+		Unchecked:   true,
+	}
+	for _, text := range []string{"name,source,destination\nanna@x.example,web1,\n", "anna@x.example;web1;ignored", "name,source\nanna@x.example,imaps://web1@old\n"} {
+		entries, _ := mustRead(t, text, d)
+		e := entries[0]
+		if e.SourcePassword.String() != "file:web1.pw" {
+			t.Errorf("%q: source password %s", text, e.SourcePassword)
+		}
+		if s, err := e.DestinationPassword.Resolve(t.Context(), nil); err != nil || s.Reveal() != "anna@x.example x.example anna" {
+			t.Errorf("%q: %q, %v", text, s.Reveal(), err)
+		}
+	}
+	_, _, err := read("name,source,destination\nanna@x.example,../../etc/passwd,\n", d)
+	if err == nil || !strings.HasPrefix(err.Error(), `mailboxes.csv:2: column "source_password": credential reference "file:{user}.pw" cannot be filled in: the account's {user} is empty`) {
+		t.Errorf("a login that is a path: %v", err)
+	}
+	d.Source.Password = "file:{usr}.pw"
+	if _, _, err := read("a@x.example;web1;p", d); err == nil || !strings.Contains(err.Error(), `there is no placeholder {usr}; did you mean "user"?`) {
+		t.Errorf("unknown placeholder: %v", err)
+	}
+}
+
+func TestListsOfPasswordsThatOthersCanRead(t *testing.T) {
+	list := write(t, t.TempDir(), "list.txt", "a@x.example;web1;p\n")
+	for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 1} {
+		if err := os.Chmod(list, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, preview, err := ReadAccounts(list, hosts)
+		if err != nil || len(preview.Warnings) != want {
+			t.Errorf("mode %o: warnings %q, %v", mode, preview.Warnings, err)
+		}
 	}
 }
 

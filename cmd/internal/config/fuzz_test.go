@@ -59,7 +59,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		{"", func(i int) []string { return []string{fmt.Sprintf("a%d@x", i), fmt.Sprint("u", i), pw()} }, ",;\t"},
 	}
 	accepted := 0
-	for range 20_000 {
+	for range 6_000 {
 		m := makers[rng.IntN(len(makers))]
 		sep := string(m.seps[rng.IntN(len(m.seps))])
 		text := ""
@@ -96,7 +96,7 @@ func TestNoSecretIsShown(t *testing.T) {
 			t.Fatalf("%q\nshows\n%s", text, shown)
 		}
 	}
-	if accepted < 500 {
+	if accepted < 200 {
 		t.Errorf("only %d lists were accepted: the test tests little", accepted)
 	}
 }
@@ -110,7 +110,8 @@ func FuzzReadAccounts(f *testing.F) {
 	}
 	f.Setenv("PW", "x")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, d := range []Defaults{hosts, {}, {Source: Server{URL: "imaps://{local}@{domain}"}, Sides: []mailproof.Side{mailproof.Source}}} {
+		for _, d := range []Defaults{hosts, {}, {Source: Server{URL: "imaps://{local}@{domain}"}, Sides: []mailproof.Side{mailproof.Source}},
+			{Source: Server{Host: "{domain}", Password: "file:{user}"}, Destination: Server{Host: "h", Password: "cmd:x {local}"}, Unchecked: true}} {
 			entries, preview, err := parseAccounts("l", data, d)
 			if (err == nil) == (len(entries) == 0) {
 				t.Fatalf("%d entries, error %v", len(entries), err)

@@ -93,9 +93,17 @@ func (e *Error) Hints() []string {
 type problems struct {
 	file string
 	list []*Problem
+	// cells says that a cell of a row is bad once: what follows from that is
+	// not another problem.
+	cells bool
 }
 
 func (ps *problems) add(line int, place, reason string, hints ...string) {
+	for i := len(ps.list) - 1; ps.cells && place != "" && line > 0 && i >= 0 && ps.list[i].Line == line; i-- {
+		if ps.list[i].Place == place {
+			return
+		}
+	}
 	hints = slices.DeleteFunc(hints, func(h string) bool { return h == "" })
 	ps.list = append(ps.list, &Problem{File: ps.file, Line: line, Place: place, Reason: reason, Hints: hints})
 }

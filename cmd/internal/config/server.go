@@ -26,7 +26,7 @@ type Server struct {
 	Authzid     string `toml:"authzid"`     // authorisation identity (RFC 4616), for a master user
 	CA          string `toml:"ca"`          // PEM file
 	Insecure    string `toml:"insecure"`    // skip-verify
-	Password    string `toml:"password"`    // reference, for rows that carry none
+	Password    string `toml:"password"`    // reference, for rows that carry none; with the same placeholders
 	Connections int    `toml:"connections"` // at most so many at once; 0: as [limits] says
 }
 
@@ -135,6 +135,11 @@ func (s Server) reference(dir string) (credential.Ref, error) {
 		}
 		return credential.Ref{}, e
 	}
+	for _, p := range ref.Placeholders() {
+		if !contains(placeholders, p) {
+			return credential.Ref{}, &keyError{key: "password", reason: fmt.Sprintf("there is no placeholder {%s}%s", p, didYouMean(p, placeholders))}
+		}
+	}
 	return ref.In(dir), nil
 }
 
@@ -166,14 +171,32 @@ func locate(dir, path string) string {
 // who is what a row says of an account's login.
 type who struct{ address, user string }
 
+// reference puts a row into the default password of a side.
+func (w who) reference(ref credential.Ref) (credential.Ref, error) {
+	if ref.IsZero() || len(ref.Placeholders()) == 0 {
+		return ref, nil
+	}
+	values := make(map[string]string, len(placeholders))
+	for _, p := range placeholders {
+		// What cannot be expanded is empty, which the reference refuses.
+		values[p], _ = w.expand("{" + p + "}")
+	}
+	return ref.Fill(values)
+}
+
 // fill puts a row into a template.
 func fill(t mailproof.Endpoint, w who) (mailproof.Endpoint, error) {
 	var err error
 	if t.User, err = w.expand(t.User); err != nil {
 		return t, err
 	}
-	if t.Authz, err = w.expand(t.Authz); err != nil {
+	authz := t.Authz
+	if t.Authz, err = w.expand(authz); err != nil {
 		return t, err
+	}
+	// An empty authorisation identity would read the administrator's own mail.
+	if t.User == "" || authz != "" && t.Authz == "" {
+		return t, errors.New("the login that is made of the row is empty")
 	}
 	if t.Host, err = w.expand(t.Host); err != nil {
 		return t, err

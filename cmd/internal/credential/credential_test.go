@@ -440,3 +440,82 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestFill(t *testing.T) {
+	values := map[string]string{"user": "web 1'p", "address": "anna@example.com", "domain": ""}
+	for in, want := range map[string]string{
+		"env:PW": "env:PW", "file:/run/{address}": "file:/run/anna@example.com", "age:pw.age#{address}": "age:pw.age#anna@example.com",
+		"keyring:old/{user}": "keyring:old/web 1'p", "prompt:{user}": "prompt:{user}", "file:{other}": "file:{other}",
+	} {
+		if got, err := mustParse(t, in).Fill(values); err != nil || got.String() != want {
+			t.Errorf("%s: %s, %v; want %s", in, got, err, want)
+		}
+	}
+	r, err := mustParse(t, `cmd:printf %s- {user} "<{address}>"`).Fill(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.Resolve(t.Context(), nil); err != nil || s.Reveal() != "web 1'p-<anna@example.com>-" {
+		t.Errorf("%q, %v", s.Reveal(), err)
+	}
+	for in, value := range map[string]string{
+		"file:/run/{user}": "../MARK", "file:/run/{user}x": ".MARK", "age:{user}": "MARK#y", "cmd:a {user}": "-MARK", "cmd:{user} b": "MARK", "env:{user}": "MARK MARK",
+		"keyring:{user}": "", "file:{user}": "MARK\n",
+	} {
+		r, err := Parse(in)
+		if in == "env:{user}" {
+			if err == nil {
+				t.Errorf("%s was accepted", in)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.Fill(map[string]string{"user": value}); err == nil || strings.Contains(err.Error(), "MARK") || !got.IsZero() {
+			t.Errorf("%s with %q: %v, %v", in, value, got, err)
+		}
+	}
+}
+
+// Whatever the values, a filled command has the words of its template and no
+// more.
+func FuzzFillCommand(f *testing.F) {
+	f.Add("a'b \"c\" \\ $x")
+	f.Fuzz(func(t *testing.T, value string) {
+		r, err := mustParse(t, "cmd:prog --for={user} x{user}").Fill(map[string]string{"user": value})
+		if err != nil {
+			return
+		}
+		words, err := splitWords(r.arg)
+		if err != nil || !slices.Equal(words, []string{"prog", "--for=" + value, "x" + value}) {
+			t.Errorf("%q: %q, %v", value, words, err)
+		}
+	})
+}
+
+func TestAsk(t *testing.T) {
+	people := &answers{by: map[string]string{"password of a": "x"}}
+	v := NewResolver(people)
+	refs := []Ref{mustParse(t, "env:NOT_SET_AT_ALL"), mustParse(t, "prompt").For("password of nobody"), mustParse(t, "prompt").For("password of a")}
+	if err := v.Ask(t.Context(), refs...); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if s, err := v.Resolve(t.Context(), refs[2]); err != nil || s.Reveal() != "x" {
+			t.Errorf("%v, %v", s, err)
+		}
+	}
+	if len(people.asked) != 2 {
+		t.Errorf("asked %q", people.asked)
+	}
+	if err := NewResolver(interrupter{}).Ask(t.Context(), refs...); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+type interrupter struct{}
+
+func (interrupter) Prompt(context.Context, string) (mailproof.Secret, error) {
+	return mailproof.Secret{}, context.Canceled
+}

@@ -68,13 +68,19 @@ func (r Ref) checkFile(path string) error {
 	return f.Close()
 }
 
+// OthersCanRead reports whether others than its owner may read or change a
+// file.
+func OthersCanRead(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0
+}
+
 // permissionWarning says that others than the owner may read a password file.
 func permissionWarning(path string) string {
-	info, err := os.Stat(path)
-	if err != nil || runtime.GOOS == "windows" || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
+	if !OthersCanRead(path) {
 		return ""
 	}
-	return fmt.Sprintf("%s can be read by others than its owner (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
+	return fmt.Sprintf("%s holds a password and can be read by others than its owner: chmod 600 %s", path, path)
 }
 
 func (r Ref) readFile(ctx context.Context, path string) (mailproof.Secret, error) {

@@ -177,6 +177,10 @@ func (r Ref) Check() error {
 	return nil
 }
 
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 func lookPathCause(err error) error {
 	var e *exec.Error
 	if errors.As(err, &e) {

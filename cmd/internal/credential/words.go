@@ -13,24 +13,25 @@ func splitWords(s string) ([]string, error) {
 		words  []string
 		word   strings.Builder
 		inWord bool
-		quote  rune
+		quote  byte
 		escape bool
 	)
-	for _, c := range s {
+	for i := range len(s) { // octets: the marks are ASCII, and the rest need not be UTF-8
+		c := s[i]
 		switch {
 		case escape:
 			// Within double quotes a backslash is kept unless it escapes something.
-			if quote == '"' && !strings.ContainsRune("$`\"\\", c) {
-				word.WriteRune('\\')
+			if quote == '"' && strings.IndexByte("$`\"\\", c) < 0 {
+				word.WriteByte('\\')
 			}
-			word.WriteRune(c)
+			word.WriteByte(c)
 			escape = false
 		case c == '\\' && quote != '\'':
 			escape, inWord = true, true
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote != 0:
-			word.WriteRune(c)
+			word.WriteByte(c)
 		case c == '\'' || c == '"':
 			quote, inWord = c, true
 		case c == ' ' || c == '\t':
@@ -41,7 +42,7 @@ func splitWords(s string) ([]string, error) {
 			}
 		default:
 			inWord = true
-			word.WriteRune(c)
+			word.WriteByte(c)
 		}
 	}
 	if quote != 0 {

@@ -47,7 +47,7 @@ func New(out, err *os.File, color string) (*Terminal, error) {
 	}
 	switch color {
 	case "auto", "":
-		wanted := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		wanted := os.Getenv("NO_COLOR") == ""
 		t.OutColor, t.ErrColor = wanted && t.OutIsTTY, wanted && t.ErrIsTTY
 	case "always":
 		t.OutColor, t.ErrColor = true, true
@@ -68,7 +68,9 @@ func newTerminal(out, err io.Writer, outTTY, errTTY bool) *Terminal {
 
 // isScreen reports whether a file is a terminal that understands the movements
 // of the cursor.
-func isScreen(f *os.File) bool { return term.IsTerminal(int(f.Fd())) && enableEscapes(f.Fd()) }
+func isScreen(f *os.File) bool {
+	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) && enableEscapes(f.Fd())
+}
 
 func sizeOf(f *os.File) func() (int, int) {
 	return func() (int, int) {
