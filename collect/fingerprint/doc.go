@@ -149,7 +149,7 @@
 //   - multipart/* with a boundary parameter of 1 to 998 octets (WSP at its end
 //     removed) is a multipart, whatever its encoding says. A delimiter is a
 //     line of "--", the boundary, perhaps "--", perhaps WSP, and nothing
-//     else. It is looked for in all multiparts that are open and not yet
+//     else, a run of WSP counting as one SP, as it does in the header. It is looked for in all multiparts that are open and not yet
 //     closed by their own closing delimiter, the innermost first; it ends
 //     everything that is open inside its multipart. The line end before it
 //     is part of it. Before the first is the preamble, after the closing one
@@ -270,7 +270,7 @@
 // RFC 2231 or 2047 decoded, NFC. Prefixes are CRC-32C (Castagnoli) of the first
 // 16, 64, 256, … decoded octets. Of kinds text and html: Squeezed is CRC-32C of
 // the decoded octets without SP, HTAB, CR and LF; Letters of the ASCII letters
-// and digits of the canonical content, NonASCII the number of its characters
+// and digits of the characters before NFC, NonASCII the number of those
 // above U+007F; beyond the limit both of the decoded octets.
 //
 // BodySeq is Short of H of all hashes that enter a set, in the order in which

@@ -231,7 +231,7 @@ func scale() int {
 func TestMetamorphicGenerated(t *testing.T) {
 	g := &generator{Rand: rand.New(rand.NewPCG(7, 7))}
 	var subjects []*subject
-	for i := range 200 * scale() {
+	for i := range 120 * scale() {
 		e := g.message(0)
 		s := &subject{name: fmt.Sprintf("message %d", i), raw: e.raw(), tree: parseEntity(e.raw())}
 		if s.tree == nil && bytes.IndexByte(s.raw, 0) < 0 {

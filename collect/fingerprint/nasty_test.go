@@ -205,7 +205,7 @@ func TestChunking(t *testing.T) {
 	h := New()
 	for _, m := range samples {
 		want := fingerprintOf(t, m.raw)
-		for _, size := range []int{1, 2, 3, 7, 64, 1000, 65535, 65537} {
+		for _, size := range []int{1, 7, 1000, 65535, 65537} {
 			got, err := h.Compute(&sizedReader{b: m.raw, next: func() int { return size }})
 			if err != nil || !reflect.DeepEqual(&got, want) {
 				t.Errorf("%s in pieces of %d: not the same", m.name, size)

@@ -170,12 +170,15 @@ func (s *splitter) headerLine(b []byte, first, last bool, raw int64) bool {
 
 // delimits finds the open multipart whose delimiter the line is (RFC 2046
 // §5.1.1), the innermost first: "--", the boundary, perhaps "--", perhaps
-// white space, and nothing else.
+// white space, and nothing else. White space in it is compared as one SP.
 func (s *splitter) delimits(b []byte) (level int, closes, ok bool) {
 	if s.opaque || len(s.frames) == 0 {
 		return 0, false, false
 	}
 	b = bytes.TrimRight(b[2:], " \t")
+	if bytes.Contains(b, twoSpaces) || bytes.IndexByte(b, '\t') >= 0 {
+		b = []byte(collapse(string(b))) // as the boundary is in the canonical header
+	}
 	for i := len(s.frames) - 1; i >= 0; i-- {
 		f := &s.frames[i]
 		if f.message || f.state == frameEpilogue {
@@ -191,6 +194,8 @@ func (s *splitter) delimits(b []byte) (level int, closes, ok bool) {
 	}
 	return 0, false, false
 }
+
+var twoSpaces = []byte("  ")
 
 // delimiter ends what is open inside the multipart at that level and begins its
 // next part or its epilogue.

@@ -22,6 +22,7 @@ func (l *leaf) textContent() canonical {
 		m.anomalies |= mailproof.AnomalyBadCharset
 	}
 	utf = bytes.TrimPrefix(utf, bom)
+	l.countLetters(utf)
 	if !isASCII(utf) {
 		l.nonASCII = int64(countNonASCII(utf))
 		if !norm.NFC.IsNormal(utf) {
@@ -29,7 +30,6 @@ func (l *leaf) textContent() canonical {
 		}
 	}
 	text := canonicalLines(utf)
-	l.countLetters(text)
 	c := canonical{content: sha256.Sum256(text), size: int64(len(text))}
 	if l.kind == kindHTML && len(text) > 0 {
 		m.visible = visibleText(m.visible[:0], text)
