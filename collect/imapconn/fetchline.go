@@ -38,12 +38,12 @@ const (
 	literalDrop                 // a literal follows that is to be left out
 )
 
-func newFetchRewriter(number uint32, mode fetchMode) *fetchRewriter {
-	f := &fetchRewriter{mode: mode}
+// reset begins a response, with the memory of the last one.
+func (f *fetchRewriter) reset(number uint32, mode fetchMode) {
+	*f = fetchRewriter{mode: mode, out: f.out[:0]}
 	f.out = append(f.out, "* "...)
 	f.out = strconv.AppendUint(f.out, uint64(number), 10)
 	f.out = append(f.out, " FETCH ("...)
-	return f
 }
 
 func (f *fetchRewriter) feed(line []byte) (size int64, what fetchEnd, err error) {
@@ -120,9 +120,12 @@ func itemName(rest []byte) (name, section string, after []byte, err error) {
 	if end <= 0 || rest[end] == ')' {
 		return "", "", nil, malformed("FETCH item %q", excerpt(rest))
 	}
-	name, after = strings.ToUpper(string(rest[:end])), rest[end:]
+	name, after = upper(rest[:end]), rest[end:]
 	if after[0] != '[' {
 		return name, "", after, nil
+	}
+	if bytes.HasPrefix(after, []byte("[] ")) {
+		return name, "[]", after[2:], nil
 	}
 	close := bytes.IndexByte(after, ']')
 	if close < 0 {
@@ -137,6 +140,16 @@ func itemName(rest []byte) (name, section string, after []byte, err error) {
 		close += end + 1
 	}
 	return name, string(after[:close]), after[close:], nil
+}
+
+// upper is the name in capitals, without an allocation for the usual ones.
+func upper(name []byte) string {
+	for _, known := range [...]string{"UID", "BODY", "FLAGS", "INTERNALDATE", "RFC822.SIZE"} {
+		if string(name) == known {
+			return known
+		}
+	}
+	return strings.ToUpper(string(name))
 }
 
 // begin writes the name of the next item.
@@ -166,7 +179,7 @@ func (f *fetchRewriter) number(name string, rest []byte, lenient bool) ([]byte, 
 	if lenient {
 		bits = 63
 	}
-	n, err := strconv.ParseUint(strings.Trim(string(tok), `"`), 10, bits)
+	n, err := strconv.ParseUint(string(bytes.Trim(tok, `"`)), 10, bits)
 	if err != nil || n == 0 && !lenient {
 		if !lenient || len(tok) == 0 || tok[0] == '{' {
 			return nil, malformed("%s %q", name, excerpt(rest))

@@ -50,9 +50,10 @@ type sanitizer struct {
 	pass int64  // octets of a literal that follow out
 	err  error  // sticky
 
-	line   []byte // scratch
-	fetch  *fetchRewriter
-	search searchRewriter
+	line     []byte         // scratch
+	fetch    *fetchRewriter // of the response under way; nil: none
+	rewriter fetchRewriter
+	search   searchRewriter
 
 	mode      atomic.Uint32 // fetchMode
 	opened    atomic.Int64  // FETCH responses of which a body literal began
@@ -224,6 +225,9 @@ func excerpt(line []byte) string {
 // untagged handles what follows "* ".
 func (s *sanitizer) untagged(rest []byte) error {
 	word, after := cutWord(rest)
+	if len(word) > 0 && word[0] >= '0' && word[0] <= '9' {
+		return s.numbered(rest, word, after)
+	}
 	if st, ok := parseStatus(string(rest)); ok {
 		s.hooks.unilateral(st)
 		if s.listening.Load() {
@@ -231,26 +235,30 @@ func (s *sanitizer) untagged(rest []byte) error {
 		}
 		return nil
 	}
-	name := strings.ToUpper(string(word))
-	var number uint64
-	if name != "" && name[0] >= '0' && name[0] <= '9' {
-		var err error
-		if number, err = strconv.ParseUint(name, 10, 32); err != nil {
-			return malformed("%q", excerpt(rest))
-		}
-		word, after = cutWord(after)
-		name = strings.ToUpper(string(word))
-		if name == "FETCH" {
-			return s.beginFetch(uint32(number), after)
-		}
+	return s.named(strings.ToUpper(string(word)), 0, rest, after)
+}
+
+// numbered handles "* 12 FETCH" and the like.
+func (s *sanitizer) numbered(rest, word, after []byte) error {
+	number, err := strconv.ParseUint(string(word), 10, 32)
+	if err != nil {
+		return malformed("%q", excerpt(rest))
 	}
+	word, after = cutWord(after)
+	if bytes.EqualFold(word, []byte("FETCH")) {
+		return s.beginFetch(uint32(number), after)
+	}
+	return s.named(strings.ToUpper(string(word)), uint32(number), rest, after)
+}
+
+func (s *sanitizer) named(name string, number uint32, rest, after []byte) error {
 	switch name {
 	case "EXPUNGE", "VANISHED":
 		s.expunged.Add(1)
 	case "FETCH", "SEARCH", "ESEARCH", "":
 		return malformed("%q", excerpt(rest))
 	}
-	return s.collect(response{name: name, number: uint32(number)}, after)
+	return s.collect(response{name: name, number: number}, after)
 }
 
 // cutWord splits after an atom, which a blank or a parenthesis ends.
@@ -342,7 +350,8 @@ func (s *sanitizer) beginFetch(number uint32, after []byte) error {
 	if number == 0 || len(after) == 0 || after[0] != '(' {
 		return malformed("%q", excerpt(append([]byte("FETCH "), after...)))
 	}
-	s.fetch = newFetchRewriter(number, fetchMode(s.mode.Load()))
+	s.fetch = &s.rewriter
+	s.fetch.reset(number, fetchMode(s.mode.Load()))
 	return s.feedFetch(after[1:])
 }
 
