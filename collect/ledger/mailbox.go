@@ -165,7 +165,7 @@ func (w *MailboxWriter) flush(ctx context.Context) error {
 	j := &job{rows: len(b.rows), run: func(t *tx) error {
 		err := b.insert(t)
 		if err != nil {
-			_ = w.keep(err) // the next call of the handle returns it
+			_ = w.keep(explain(w.l.path, err)) // the next call of the handle returns it
 		}
 		return err
 	}}
