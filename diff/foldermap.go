@@ -17,7 +17,13 @@ import (
 type FolderMap struct {
 	targets map[string]string // source name → destination name
 	order   []string          // source names in the order of the list
+	uses    map[string]mailproof.SpecialUse
 }
+
+// Use returns the special use that the destination mailbox is to be created
+// with. Of several source mailboxes that announce one use only the first asks
+// for it: to give it to another would draw the first one there.
+func (f FolderMap) Use(source string) mailproof.SpecialUse { return f.uses[source] }
 
 // Target returns the whole name of the destination mailbox, in the
 // destination's own separator and namespace. It is false for a mailbox that
@@ -52,10 +58,11 @@ func (w Warning) String() string { return w.Text }
 //  1. a --map rule, also for whatever lies below the mailbox it names;
 //  2. INBOX to INBOX;
 //  3. a destination mailbox of exactly the same path;
-//  4. a destination mailbox of the same special use (RFC 6154);
-//  5. a destination mailbox of the same well-known name class, such as Sent and
-//     "Sent Items", where the special use is not announced;
-//  6. below the destination of the parent, else under the same path, with the
+//  4. a destination mailbox of the same special use (RFC 6154) or, where a side
+//     does not announce it, of a well-known name for that use, such as "Sent
+//     Items"; it goes to the source mailbox that announces the use, else to
+//     the one with a well-known name for it, if there is but one;
+//  5. below the destination of the parent, else under the same path, with the
 //     separator and the namespace of the destination. A character that cannot
 //     stand in a name there becomes "_".
 //
@@ -74,8 +81,7 @@ func NewFolderMap(source, destination []mailproof.Mailbox, rules Rules) (FolderM
 	}
 	b.byRule()
 	b.byExactName()
-	b.byUse()
-	b.byWellKnownName()
+	b.byRole()
 	b.byOwnName()
 	b.byParent()
 	b.warnCase()
@@ -85,26 +91,26 @@ func NewFolderMap(source, destination []mailproof.Mailbox, rules Rules) (FolderM
 // mapper builds a FolderMap step by step; each step claims destinations for
 // source mailboxes that have none yet.
 type mapper struct {
-	rules     Rules
-	sep       string
-	prefix    string
-	refused   string
-	sources   []mailproof.Mailbox
-	byPath    map[string]mailproof.Mailbox // sources by pathKey
-	dest      []mailproof.Mailbox
-	existing  map[string]string // key → name as the destination spells it
-	targets   map[string]string // source name → destination name
-	claimed   map[string]string // destination key → source name
-	explicit  map[string]bool   // source names mapped by a rule, or below one
-	usesTaken map[mailproof.SpecialUse]bool
-	warnings  []Warning
+	rules    Rules
+	sep      string
+	prefix   string
+	refused  string
+	sources  []mailproof.Mailbox
+	byPath   map[string]mailproof.Mailbox // sources by pathKey
+	dest     []mailproof.Mailbox
+	existing map[string]string // key → name as the destination spells it
+	targets  map[string]string // source name → destination name
+	claimed  map[string]string // destination key → source name
+	owners   map[string]string // key → source name, see owner
+	explicit map[string]bool   // source names mapped by a rule, or below one
+	warnings []Warning
 }
 
 func newMapper(destination []mailproof.Mailbox, rules Rules) *mapper {
 	b := &mapper{
 		rules: rules, sep: rules.Separator, prefix: rules.Prefix, dest: destination,
 		byPath: map[string]mailproof.Mailbox{}, existing: map[string]string{}, targets: map[string]string{}, claimed: map[string]string{},
-		explicit: map[string]bool{}, usesTaken: map[mailproof.SpecialUse]bool{},
+		explicit: map[string]bool{},
 	}
 	for _, m := range destination {
 		b.existing[nameKey(m.Name)] = m.Name
@@ -189,10 +195,15 @@ func (b *mapper) pending() []mailproof.Mailbox {
 			out = append(out, m)
 		}
 	}
-	slices.SortStableFunc(out, func(x, y mailproof.Mailbox) int {
+	return b.inOrder(out)
+}
+
+func (b *mapper) inOrder(list []mailproof.Mailbox) []mailproof.Mailbox {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(x, y mailproof.Mailbox) int {
 		return cmp.Or(cmp.Compare(len(x.Path()), len(y.Path())), cmp.Compare(x.Name, y.Name))
 	})
-	return out
+	return list
 }
 
 // parent returns the nearest ancestor of a source mailbox that has a
@@ -281,14 +292,50 @@ func (b *mapper) below(ancestor mailproof.Mailbox, levels []string) string {
 	return b.spell(parent + sep + strings.Join(clean, sep))
 }
 
-// natural is the name under which a mailbox would keep its own path; false
-// where a level of it cannot stand in a destination name.
-func (b *mapper) natural(m mailproof.Mailbox) (string, bool) {
-	path := m.Path()
-	if !slices.Equal(path, b.cleanPath(path)) || len(path) == 1 && strings.EqualFold(path[0], "INBOX") && !m.IsInbox() {
-		return "", false
+// own is the name of a mailbox that keeps its path, without what cannot stand
+// in a destination name. A folder named INBOX that is not the inbox stays a
+// folder of the namespace.
+func (b *mapper) own(m mailproof.Mailbox) string {
+	path := b.cleanPath(m.Path())
+	if len(path) == 1 && strings.EqualFold(path[0], "INBOX") && !m.IsInbox() {
+		return b.spell(b.prefix + path[0])
 	}
-	return b.spell(b.render(path)), true
+	return b.spell(b.render(path))
+}
+
+// natural is own where nothing had to be replaced.
+func (b *mapper) natural(m mailproof.Mailbox) (string, bool) {
+	path, name := m.Path(), b.own(m)
+	return name, slices.Equal(path, b.cleanPath(path)) && b.owner(name, m) == m.Name
+}
+
+// owner returns the source mailbox that a name belongs to where two would have
+// it: a child of the inbox, say, and a mailbox of the top level.
+func (b *mapper) owner(name string, m mailproof.Mailbox) string {
+	if nameKey(name) == "INBOX" && !m.IsInbox() {
+		return ""
+	}
+	if b.owners == nil {
+		b.owners = map[string]string{}
+		for _, s := range b.inOrder(b.sources) {
+			if own := nameKey(b.own(s)); b.owners[own] == "" && !s.NoSelect && slices.Equal(s.Path(), b.cleanPath(s.Path())) {
+				b.owners[own] = s.Name
+			}
+		}
+	}
+	if first, ok := b.owners[nameKey(name)]; ok && !m.NoSelect {
+		return first
+	}
+	return m.Name
+}
+
+// refusedOnly reports whether a name holds refused characters, but not the
+// separator, and so could be there all the same.
+func (b *mapper) refusedOnly(m mailproof.Mailbox) bool {
+	path := m.Path()
+	return !slices.Equal(path, b.cleanPath(path)) && !slices.ContainsFunc(path, func(level string) bool {
+		return level == "" || b.sep != "" && strings.Contains(level, b.sep)
+	})
 }
 
 func (b *mapper) byExactName() {
@@ -298,10 +345,12 @@ func (b *mapper) byExactName() {
 			// A server may list what it would refuse to create.
 			name = b.spell(b.render(m.Path()))
 		}
-		if _, exists := b.existing[nameKey(name)]; !exists || nameKey(name) == "INBOX" {
+		// What a rule names will exist before long.
+		first, taken := b.claimed[nameKey(name)]
+		if _, exists := b.existing[nameKey(name)]; !exists && !(taken && b.explicit[first]) || nameKey(name) == "INBOX" {
 			continue
 		}
-		switch first, taken := b.claimed[nameKey(name)]; {
+		switch {
 		case !taken:
 			b.claim(m, name)
 		case b.explicit[first]:
@@ -311,46 +360,44 @@ func (b *mapper) byExactName() {
 	}
 }
 
-// byUse pairs what both sides announce.
-func (b *mapper) byUse() {
+// speakers returns the source mailbox that stands for each role: the one that
+// announces it, else the only one with a well-known name for it. It depends on
+// the source alone: were it to depend on what the destination has, the map
+// would change with the mailboxes that it asks for.
+func (b *mapper) speakers() map[mailproof.SpecialUse]string {
+	announced, named := map[mailproof.SpecialUse]string{}, map[mailproof.SpecialUse][]string{}
 	for _, m := range b.sources {
-		if _, done := b.targets[m.Name]; done && m.SpecialUse != "" {
-			b.usesTaken[roleOf(m)] = true
-		}
-	}
-	for _, m := range b.pending() {
 		role := roleOf(m)
-		if m.SpecialUse == "" || m.NoSelect || b.usesTaken[role] {
-			continue
+		switch {
+		case role == "" || m.NoSelect:
+		case m.SpecialUse == "":
+			named[role] = append(named[role], m.Name)
+		case announced[role] == "" || m.Name < announced[role]:
+			announced[role] = m.Name
 		}
-		b.claimRole(m, role, func(d mailproof.Mailbox) bool { return d.SpecialUse != "" })
 	}
+	for role, names := range named {
+		if announced[role] == "" && len(names) == 1 {
+			announced[role] = names[0]
+		}
+	}
+	return announced
 }
 
-// byWellKnownName pairs by name what at least one side does not announce.
-func (b *mapper) byWellKnownName() {
+// byRole pairs what both sides announce, then by well-known name what at least
+// one side does not announce.
+func (b *mapper) byRole() {
+	speakers := b.speakers()
 	announced := map[mailproof.SpecialUse]bool{}
 	for _, d := range b.dest {
-		if d.SpecialUse != "" {
+		if d.SpecialUse != "" && !d.NoSelect {
 			announced[roleOf(d)] = true
 		}
 	}
-	sourceAnnounces := map[mailproof.SpecialUse]bool{}
-	for _, m := range b.sources {
-		role := roleOf(m)
-		if _, done := b.targets[m.Name]; done && role != "" {
-			b.usesTaken[role] = true
-		}
-		if m.SpecialUse != "" && !m.NoSelect {
-			sourceAnnounces[role] = true
-		}
-	}
 	for _, m := range b.pending() {
-		role := roleOf(m)
-		if role == "" || m.NoSelect || b.usesTaken[role] || m.SpecialUse == "" && sourceAnnounces[role] {
-			continue
+		if role := roleOf(m); role != "" && speakers[role] == m.Name {
+			b.claimRole(m, role, func(d mailproof.Mailbox) bool { return d.SpecialUse != "" || !announced[role] })
 		}
-		b.claimRole(m, role, func(d mailproof.Mailbox) bool { return d.SpecialUse != "" || !announced[role] })
 	}
 }
 
@@ -364,7 +411,6 @@ func (b *mapper) claimRole(m mailproof.Mailbox, role mailproof.SpecialUse, admis
 	}
 	if best != "" {
 		b.claim(m, best)
-		b.usesTaken[role] = true
 	}
 }
 
@@ -384,21 +430,28 @@ func (b *mapper) byOwnName() {
 	}
 }
 
-// byParent names the rest after their parent's destination.
+// byParent names the rest after their parent's destination. A name that is made
+// up is never one that another mailbox bears on the source, even if that one
+// went elsewhere: once it existed, it would draw the other there.
 func (b *mapper) byParent() {
+	borne := map[string]bool{"INBOX": true}
+	for _, m := range b.sources {
+		if name, ok := b.natural(m); ok && !m.NoSelect {
+			borne[nameKey(name)] = true
+		}
+	}
 	for _, m := range b.pending() {
-		var name string
-		if a, below, ok := b.parent(m); ok {
-			name = b.below(a, below)
-		} else {
-			name = b.spell(b.render(b.cleanPath(m.Path())))
+		ancestor, below, ok := b.parent(m)
+		name := b.own(m)
+		if ok {
+			name = b.below(ancestor, below)
 		}
 		free := name
-		for n := 2; !m.NoSelect && (b.isClaimed(free) || nameKey(free) == "INBOX"); n++ {
+		for n := 2; !m.NoSelect && (b.isClaimed(free) || borne[nameKey(free)]); n++ {
 			free = b.spell(fmt.Sprintf("%s (%d)", name, n))
 		}
 		b.claim(m, free)
-		if free != name || !slices.Equal(m.Path(), b.cleanPath(m.Path())) {
+		if !m.NoSelect && (free != name || !slices.Equal(below, b.cleanPath(below))) {
 			b.warn("renamed", m.Name, free, fmt.Sprintf("folder %q becomes %q on the destination", m.Name, free))
 		}
 	}
@@ -427,7 +480,8 @@ func (b *mapper) warn(code, source, target, text string) {
 }
 
 func (b *mapper) result() FolderMap {
-	f := FolderMap{targets: make(map[string]string, len(b.targets))}
+	f := FolderMap{targets: make(map[string]string, len(b.targets)), uses: map[string]mailproof.SpecialUse{}}
+	speakers := b.speakers()
 	for _, m := range b.sources {
 		name := m.Name
 		if m.IsInbox() {
@@ -435,6 +489,9 @@ func (b *mapper) result() FolderMap {
 		}
 		f.targets[name] = b.targets[m.Name]
 		f.order = append(f.order, name)
+		if m.SpecialUse != "" && speakers[roleOf(m)] == m.Name {
+			f.uses[name] = m.SpecialUse
+		}
 	}
 	return f
 }

@@ -165,7 +165,7 @@ func (p *planner) mailboxes() error {
 			continue
 		}
 		step := mailproof.Step{Kind: mailproof.CreateMailbox, Account: p.e.src.scan.Account, Target: target}
-		switch use := box.SpecialUse; use {
+		switch use := p.e.folders.Use(box.Name); use {
 		case "", mailproof.UseAll, mailproof.UseFlagged: // views of other mailboxes cannot be asked for
 		default:
 			if !taken[use] {
