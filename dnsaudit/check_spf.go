@@ -198,7 +198,7 @@ func hasUnanswered(t *spf.Tree) bool {
 			return true
 		}
 		for _, term := range n.Terms {
-			if term.Problem == spf.Unanswered {
+			if term.Problem == spf.Unanswered || term.Problem == spf.TooLarge {
 				return true
 			}
 		}

@@ -218,6 +218,15 @@ func TestLab(t *testing.T) {
 			expect(t, r, "ns.lame", pass)
 			expect(t, r, "dnssec.bogus", want.bogus)
 			expect(t, r, "dnssec.window", want.window)
+			validated := 0
+			for _, o := range r.Observations {
+				if o.Role == roleResolver && o.AD {
+					validated++
+				}
+			}
+			if (validated > 0) != (domain == "signed.test") {
+				t.Errorf("%s: %d validated answers", domain, validated)
+			}
 		}
 	})
 	t.Run("flip", func(t *testing.T) {

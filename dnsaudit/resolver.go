@@ -125,6 +125,7 @@ func (r *Resolver) Ask(ctx context.Context, q question, server Server) Reply {
 	}
 	msg := new(dns.Msg).SetQuestion(q.name, q.qtype)
 	msg.RecursionDesired, msg.CheckingDisabled = q.recurse, q.nocheck
+	msg.AuthenticatedData = q.recurse // asks a resolver to say whether it validated (RFC 6840 §5.7)
 	msg.SetEdns0(udpSize, q.dnssec)
 	answer, err := r.overUDP(ctx, msg, server)
 	if err == nil && answer.Truncated {

@@ -53,6 +53,7 @@ type Server struct {
 	cache    map[key]cached
 	now      func() time.Time
 	maxUDP   int
+	claims   bool
 }
 
 // Start serves the given zones, each a master file with its SOA record, on a
@@ -230,6 +231,7 @@ func (s *Server) reply(req *dns.Msg, network string, behave Behaviour) *dns.Msg 
 	reply := new(dns.Msg).SetReply(req)
 	if upstream := s.resolvesFrom(); upstream != nil {
 		s.recurse(reply, q)
+		reply.AuthenticatedData = s.claimsValid()
 	} else {
 		s.authoritative(reply, q, opt != nil && opt.Do())
 	}
@@ -279,4 +281,18 @@ func (s *Server) authoritative(reply *dns.Msg, q dns.Question, signed bool) {
 		return
 	}
 	z.answer(reply, q, signed)
+}
+
+// Validate sets whether a resolver claims to have validated its answers, by
+// the AD bit (RFC 4035 §3.2.3). It validates nothing.
+func (s *Server) Validate(claim bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims = claim
+}
+
+func (s *Server) claimsValid() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.claims
 }

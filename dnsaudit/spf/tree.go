@@ -12,6 +12,7 @@ import (
 const (
 	maxNodes = 200
 	maxDepth = 20
+	maxTerms = 200 // terms whose addresses are looked up
 )
 
 // Problem is one thing that is wrong at a node of the tree.
@@ -89,6 +90,7 @@ type analysis struct {
 	tree  *Tree
 	seen  map[string]bool
 	nodes int
+	terms int
 }
 
 // fail marks a node; unknown marks make the whole tree incomplete.
@@ -204,6 +206,10 @@ func (a *analysis) term(d Directive, current string, path []string) Term {
 		return t
 	}
 	t.Domain = target
+	if a.terms++; a.terms > maxTerms {
+		t.Problem, a.tree.Complete = TooLarge, false
+		return t
+	}
 	if err := a.count(&t, target); err != nil {
 		t.Problem, a.tree.Complete = Unanswered, false
 	}

@@ -1,0 +1,346 @@
+package dnsaudit
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/mailproof/mailproof"
+)
+
+// authority makes certificates for the tests.
+type authority struct {
+	t    *testing.T
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+	pool *x509.CertPool
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, pool: x509.NewCertPool()}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: testNow.Add(-time.Hour),
+		NotAfter: testNow.Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	a.key = key
+	a.pool.AddCert(a.cert)
+	return a
+}
+
+func (a *authority) issue(until time.Time, names ...string) tls.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, NotBefore: testNow.Add(-2 * time.Hour), NotAfter: until}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// webWorld has an HTTPS and an HTTP server behind every address.
+func webWorld(t *testing.T, phase mailproof.Phase, zone string, cert tls.Certificate, pool *x509.CertPool, handler http.HandlerFunc) *world {
+	t.Helper()
+	w := newWorld(t, phase, zone)
+	secure := httptest.NewUnstartedServer(handler)
+	secure.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(handler)
+	t.Cleanup(plain.Close)
+	w.cfg.HTTP, w.cfg.Roots, w.cfg.HTTPTimeout = true, pool, 2*time.Second
+	w.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		target := secure.Listener.Addr().String()
+		if strings.HasSuffix(addr, ":80") {
+			target = plain.Listener.Addr().String()
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, target)
+	}
+	return w
+}
+
+const policyFile = "version: STSv1\r\nmode: enforce\r\nmx: mx1.newhost.test\r\nmx: *.newhost.test\r\nmax_age: 86400\r\n"
+
+func TestWeb(t *testing.T) {
+	ca := newAuthority(t)
+	good := ca.issue(testNow.Add(time.Hour), "example.test", "*.example.test")
+	expired := ca.issue(testNow.Add(-time.Minute), "example.test", "*.example.test")
+	wrong := ca.issue(testNow.Add(time.Hour), "www.example.test")
+	zone := zoneFile(t, "moved.zone") + "@ A 192.0.2.200\nmta-sts A 192.0.2.201\n_mta-sts TXT \"v=STSv1; id=7;\"\n"
+	serve := func(policy string, auto http.HandlerFunc) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet || r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
+				t.Errorf("%s with %v", r.Method, r.Header)
+			}
+			if strings.HasPrefix(r.Host, "mta-sts.") {
+				rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+				fmt.Fprint(rw, policy)
+				return
+			}
+			auto(rw, r)
+		}
+	}
+	nothing := func(rw http.ResponseWriter, r *http.Request) { http.NotFound(rw, r) }
+	to := func(location string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Location", location)
+			rw.WriteHeader(302)
+		}
+	}
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	endless := func(rw http.ResponseWriter, r *http.Request) {
+		for {
+			if _, err := rw.Write(make([]byte, 4096)); err != nil {
+				return
+			}
+		}
+	}
+	slow := func(rw http.ResponseWriter, r *http.Request) {
+		select {
+		case <-stop:
+		case <-r.Context().Done():
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		phase   mailproof.Phase
+		cert    tls.Certificate
+		handler http.HandlerFunc
+		setup   func(*world)
+		want    map[string]mailproof.Outcome
+	}{
+		{"good", p3, good, serve(policyFile, nothing), nil, with(wants(pass, "ad.root", "ad.cert", "ad.http", "sts.fetch", "sts.mx"), "sts.id", info)},
+		{"planned", p1, good, serve(policyFile, nothing), nil, wants(pass, "sts.age")},
+		{"long age", p1, good, serve(strings.Replace(policyFile, "86400", "604800", 1), nothing), nil, wants(warn, "sts.age")},
+		{"expired", p3, expired, serve(policyFile, nothing), nil, with(wants(fail, "ad.cert", "sts.fetch"), "sts.mx", unknown, "sts.id", unknown)},
+		{"wrong name", p3, wrong, serve(policyFile, nothing), nil, wants(fail, "ad.cert", "sts.fetch")},
+		{"wrong name where a redirect is expected", p3, wrong, serve(policyFile, nothing), func(w *world) { w.cfg.Profile.Autodiscover.Redirect = true }, wants(pass, "ad.cert")},
+		{"web host answers", p3, good, serve(policyFile, func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(401) }), nil, wants(fail, "ad.root")},
+		{"web host gives XML", p3, good, serve(policyFile, func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, "<?xml?><Autodiscover/>") }), nil, wants(fail, "ad.root")},
+		{"redirect to http", p3, good, serve(policyFile, to("http://autodiscover.newhost.test/x")), nil, wants(fail, "ad.http")},
+		{"redirect to the old host", p3, good, serve(policyFile, to("https://autodiscover.oldhost.test/x")), nil, wants(fail, "ad.http")},
+		{"redirect to the destination", p3, good, serve(policyFile, to("https://autodiscover.newhost.test/x")), nil, wants(pass, "ad.http")},
+		{"endless body", p3, good, endless, nil, with(wants(fail, "sts.fetch"), "sts.mx", unknown)},
+		{"slow", p1, good, slow, func(w *world) { w.cfg.HTTPTimeout = 200 * time.Millisecond }, wants(unknown, "ad.root", "ad.cert", "ad.http", "sts.fetch", "sts.mx", "sts.age", "sts.id")},
+		{"policy redirected", p3, good, to("https://mta-sts.example.test/other"), nil, wants(fail, "sts.fetch")},
+		{"policy without the exchanges", p2, good, serve("version: STSv1\nmode: enforce\nmx: mx.oldhost.test\nmax_age: 86400\n", nothing), nil, wants(fail, "sts.mx")},
+		{"policy in testing without the exchanges", p2, good, serve("version: STSv1\nmode: testing\nmx: *.oldhost.test\nmax_age: 86400\n", nothing), nil, wants(warn, "sts.mx")},
+		{"no policy in the file", p3, good, serve("<html>", nothing), nil, wants(fail, "sts.fetch")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := webWorld(t, tt.phase, zone, tt.cert, ca.pool, tt.handler)
+			if tt.setup != nil {
+				tt.setup(w)
+			}
+			r := w.audit()
+			for id, want := range tt.want {
+				expect(t, r, id, want)
+			}
+			found := false
+			for _, o := range r.Observations {
+				found = found || o.Role == roleHTTP
+				for _, line := range o.Records {
+					if len(line) > maxText+64 {
+						t.Errorf("an observation of %d octets", len(line))
+					}
+				}
+			}
+			if !found {
+				t.Error("no HTTP exchange among the observations")
+			}
+		})
+	}
+}
+
+// The id must change with the policy.
+func TestPolicyID(t *testing.T) {
+	ca := newAuthority(t)
+	policy := policyFile
+	zone := zoneFile(t, "moved.zone") + "mta-sts A 192.0.2.201\n_mta-sts TXT \"v=STSv1; id=7;\"\n"
+	w := webWorld(t, p3, zone, ca.issue(testNow.Add(time.Hour), "*.example.test"), ca.pool, func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain")
+		fmt.Fprint(rw, policy)
+	})
+	w.cfg.History = w.audit().Observations
+	expect(t, w.audit(), "sts.id", pass)
+	policy = strings.Replace(policyFile, "max_age: 86400", "max_age: 3600", 1)
+	f := expect(t, w.audit(), "sts.id", fail)
+	if !strings.Contains(f.Remedy, `add _mta-sts.example.test. 300 IN TXT "v=STSv1; id=20261121120000;"`) {
+		t.Errorf("remedy %q", f.Remedy)
+	}
+	w.set(edit(t, zone, "id=7", "id=8"))
+	expect(t, w.audit(), "sts.id", pass)
+}
+
+// smtpServer speaks just enough SMTP for STARTTLS.
+func smtpServer(t *testing.T, cert tls.Certificate) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				in := bufio.NewReader(conn)
+				fmt.Fprint(conn, "220 mx ESMTP\r\n")
+				for {
+					line, err := in.ReadString('\n')
+					if err != nil {
+						return
+					}
+					switch {
+					case strings.HasPrefix(line, "EHLO"):
+						fmt.Fprint(conn, "250-mx\r\n250 STARTTLS\r\n")
+					case strings.HasPrefix(line, "STARTTLS"):
+						fmt.Fprint(conn, "220 go\r\n")
+						_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake()
+						return
+					default:
+						t.Errorf("unexpected command %q", line)
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestDANE(t *testing.T) {
+	ca := newAuthority(t)
+	cert := ca.issue(testNow.Add(time.Hour), "own.example.test")
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	right := hex.EncodeToString(sum[:])
+	addr := smtpServer(t, cert)
+	for _, tt := range []struct {
+		name, tlsa string
+		probe      bool
+		want       mailproof.Outcome
+	}{
+		{"fits", "3 1 1 " + right, true, pass},
+		{"one of two fits", "3 1 1 " + strings.Repeat("00", 32) + "\n_25._tcp.own TLSA 3 1 1 " + right, true, pass},
+		{"fits not", "3 1 1 " + strings.Repeat("00", 32), true, fail},
+		{"usage does not count", "1 1 1 " + right, true, fail},
+		{"not probed", "3 1 1 " + right, false, unknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			zone := edit(t, zoneFile(t, "moved.zone"), mxLines, "@ MX 10 own\nown A 192.0.2.200\n_25._tcp.own TLSA "+tt.tlsa+"\n")
+			w := newWorld(t, p3, zone)
+			w.rs.Validate(true)
+			w.cfg.SMTP, w.cfg.HTTPTimeout = tt.probe, 2*time.Second
+			w.cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, addr)
+			}
+			f := expect(t, w.audit(), "dane.match", tt.want)
+			if tt.want == fail && !strings.Contains(f.Remedy, "add _25._tcp.own.example.test. 300 IN TLSA 3 1 1 "+right) {
+				t.Errorf("remedy %q", f.Remedy)
+			}
+		})
+	}
+}
+
+// No host, no STARTTLS and an endless greeting are unknown, not a failure.
+func TestSMTPUnknown(t *testing.T) {
+	zone := edit(t, zoneFile(t, "moved.zone"), mxLines, "@ MX 10 own\nown A 192.0.2.200\n_25._tcp.own TLSA 3 1 1 "+strings.Repeat("00", 32)+"\n")
+	for name, talk := range map[string]func(net.Conn){
+		"closes":    func(net.Conn) {},
+		"refuses":   func(c net.Conn) { fmt.Fprint(c, "554 no\r\n") },
+		"babbles":   func(c net.Conn) { fmt.Fprint(c, strings.Repeat("220-x", 100_000)) },
+		"is silent": func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					go func() { talk(c); _ = c.Close() }()
+				}
+			}()
+			w := newWorld(t, p3, zone)
+			w.rs.Validate(true)
+			w.cfg.SMTP, w.cfg.HTTPTimeout = true, 300*time.Millisecond
+			w.cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String())
+			}
+			expect(t, w.audit(), "dane.match", unknown)
+		})
+	}
+}
+
+func TestMatchTLSAKinds(t *testing.T) {
+	ca := newAuthority(t)
+	cert := ca.issue(testNow.Add(time.Hour), "x.test")
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := []*x509.Certificate{leaf, ca.cert}
+	for selector := range 2 {
+		for matching := range 3 {
+			for usage, c := range map[int]*x509.Certificate{2: ca.cert, 3: leaf} {
+				var rr dns.TLSA
+				if err := rr.Sign(usage, selector, matching, c); err != nil {
+					t.Fatal(err)
+				}
+				if err := matchTLSA([]dns.RR{&rr}, chain); err != nil {
+					t.Errorf("%d %d %d: %v", usage, selector, matching, err)
+				}
+				rr.Usage = 3
+				if err := matchTLSA([]dns.RR{&rr}, chain); (err == nil) != (c == leaf) {
+					t.Errorf("usage 3 with %v: %v", c.Subject, err)
+				}
+			}
+		}
+	}
+}
