@@ -16,11 +16,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/oracle"
 	"github.com/mailproof/mailproof/collect/imapmem"
 	"github.com/mailproof/mailproof/collect/mailgen"
 )
 
 func TestMain(m *testing.M) {
+	// For the tests that call run in this process.
+	if err := os.Setenv("MP_PW", oracle.Password); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"mailproof": main})
 }
 
