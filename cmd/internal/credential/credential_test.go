@@ -222,7 +222,7 @@ func TestResolverAsksOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pw")
 	writeFile(t, path, "x")
-	if err := os.Chmod(path, 0o644); err != nil {
+	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	people := &answers{by: map[string]string{"password of admin": "a", "password of anna": "b"}}

@@ -298,6 +298,27 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
+// Few large messages are bound by their octets, many small ones by their
+// number: what takes longer is believed.
+func TestEstimateBelievesTheSlower(t *testing.T) {
+	for _, tt := range []struct {
+		messages, octets int64 // done each second, of 1,000 and 1,000,000
+		want             string
+	}{{100, 1000, "eta > 17 min"}, {1, 100_000, "eta > 17 min"}} {
+		c := newClock()
+		term, _ := onScreen(t, 120, 24)
+		p := newProgress(term, ModeBar, c.now)
+		p.tick(mailproof.Tick{Kind: mailproof.CopyPass, Planned: 1000, PlannedBytes: 1_000_000})
+		for range 5 {
+			c.advance(time.Second)
+			p.tick(mailproof.Tick{Kind: mailproof.CopyPass, Done: tt.messages, DoneBytes: tt.octets})
+		}
+		if e := p.current(false)[0].estimate; e.String() != tt.want {
+			t.Errorf("%+v: %s", tt, e)
+		}
+	}
+}
+
 func TestLogLines(t *testing.T) {
 	c := newClock()
 	var out, err bytes.Buffer

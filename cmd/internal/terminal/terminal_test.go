@@ -222,6 +222,18 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Half a figure is a wrong one: as long as a name can give way, figures stay
+// whole.
+func TestFiguresAreNotCut(t *testing.T) {
+	table := Table{Columns: []Column{{}, {Right: true}, {Min: 8}}}
+	table.Row("anna@example.com", "148,213,000,000 of 148,213,000,000", "Archive/2019")
+	for width := 40; width < 70; width++ {
+		if l := table.Lines(width)[0]; !strings.Contains(l, "148,213,000,000 of 148,213,000,000") {
+			t.Errorf("at %d: %q", width, l)
+		}
+	}
+}
+
 type listError struct{}
 
 func (listError) Error() string     { return "a\nb" }
