@@ -69,7 +69,7 @@ type Copy struct {
 // DNS is what the DNS audit is held against.
 type DNS struct {
 	Domains    []string          `toml:"domains"`     // empty: the engagement's
-	Profile    string            `toml:"profile"`     // of the destination
+	Profile    string            `toml:"profile"`     // of the destination: a name, or a file that ends in .toml
 	OldProfile string            `toml:"old_profile"` // of the source
 	Phase      mailproof.Phase   `toml:"phase"`       //
 	Resolvers  []string          `toml:"resolvers"`   // IP[:PORT], asked for propagation
@@ -151,6 +151,12 @@ func parse(path, dir string, data []byte) (*Config, error) {
 	})
 	if err := ps.err(0); err != nil {
 		return nil, err
+	}
+	for _, profile := range []*string{&c.DNS.Profile, &c.DNS.OldProfile} {
+		// A profile is a name or a file, and only a file lies in a place.
+		if strings.HasSuffix(*profile, ".toml") {
+			*profile = locate(dir, *profile)
+		}
 	}
 	return c, nil
 }

@@ -56,6 +56,7 @@ exclude = ["Spam/*"]
 map = { "Sent Items" = "Sent" }
 [dns]
 profile = "new"
+old_profile = "old.toml"
 phase = "readiness"
 resolvers = ["9.9.9.9", "[2620:fe::fe]:53"]
 servers = { "ns1.example.net" = "192.0.2.53:5353" }
@@ -71,6 +72,9 @@ customers = [{ name = "A", role = "DPO" }, { organisation = "Other", name = "B" 
 	if c.ListPath() != filepath.Join(c.Dir, "list.csv") || c.Copy.Map["Sent Items"] != "Sent" || c.Limits.StallTimeout != 90*time.Second ||
 		c.DNS.Phase != mailproof.Readiness || c.Engagement.CutOver.Unix() != 1796061600 || !slices.Equal(c.Domains(), c.Engagement.Domains) {
 		t.Errorf("read %+v", c)
+	}
+	if c.DNS.Profile != "new" || c.DNS.OldProfile != filepath.Join(c.Dir, "old.toml") {
+		t.Errorf("profiles %q and %q", c.DNS.Profile, c.DNS.OldProfile)
 	}
 	if got := c.Customers(); !slices.Equal(got, []Party{{"Example Ltd", "A", "DPO"}, {"Other", "B", ""}}) || c.Providers() != nil {
 		t.Errorf("parties %v", got)
@@ -97,6 +101,8 @@ resolvers = ["dns.example"]
 servers = { "ns1.example.net" = "nonsense" }
 [limits]
 stall_timeout = 30
+connect_timeout = "-5s"
+accounts = -1
 [report]
 customers = [{ nmae = "x" }]
 `)
@@ -109,7 +115,9 @@ mailproof.toml:10: key "destination.url": goes without host, port, security, use
 mailproof.toml:12: key "sorce": not known; did you mean "source"?
 mailproof.toml:16: key "dns.resolvers": "dns.example" is no address: write IP or IP:PORT, as 9.9.9.9 or [2620:fe::fe]:53
 mailproof.toml:17: key "dns.servers": "nonsense" is no address: write IP or IP:PORT, as 9.9.9.9 or [2620:fe::fe]:53
-mailproof.toml:19: key "limits.stall_timeout": too short, or without its unit: write "30s" or "2m"`
+mailproof.toml:19: key "limits.stall_timeout": too short, or without its unit: write "30s" or "2m"
+mailproof.toml:20: key "limits.connect_timeout": too short, or without its unit: write "30s" or "2m"
+mailproof.toml:21: key "limits.accounts": not a number from 1`
 	if err == nil {
 		t.Fatal("accepted")
 	}
