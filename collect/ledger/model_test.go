@@ -24,7 +24,7 @@ import (
 func TestModel(t *testing.T) {
 	seeds, passes := 10, 10
 	if testing.Short() || raced {
-		seeds, passes = 2, 5
+		seeds, passes = 2, 3
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
