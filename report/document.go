@@ -48,12 +48,15 @@ type Document struct {
 	// Decisions tells who decided on an exception, when and why, by its ID.
 	Decisions map[string]Decision
 
-	// DNS are the findings of the DNS audit (a part of Findings), and
-	// Observations the exchanges with name servers that they rest on. Profile
-	// names what the records were held against.
+	// DNS are the findings of the DNS audit, and Observations the exchanges
+	// with name servers that they rest on. Those of them that take part in the
+	// verdict are among Findings too. Profile names what the records were held
+	// against.
 	DNS          []mailproof.Finding
 	Observations []mailproof.Observation
 	Profile      string
+	// SafeTimes tell from when on no cache can hold an old answer.
+	SafeTimes []SafeTime
 
 	Histogram  Histogram
 	Exclusions []Exclusion
@@ -109,6 +112,17 @@ type Decision struct {
 	By   string
 	Why  string
 	When time.Time
+}
+
+// SafeTime is the moment after which no cache that keeps to the TTLs can hold a
+// record's old answer.
+type SafeTime struct {
+	Domain  string    `json:"domain"`
+	Name    string    `json:"name"`
+	Type    string    `json:"type"`
+	Flipped time.Time `json:"flipped,omitzero"` // first seen new on every server
+	At      time.Time `json:"at,omitzero"`      // zero: not known
+	Why     string    `json:"why,omitempty"`    // why it is not known
 }
 
 // Exclusion is a rule that left messages out, and what it left out.
@@ -298,11 +312,15 @@ func (d *Document) tally() map[mailproof.Disposition]int64 {
 	return n
 }
 
-// folders counts the source folders and those of them that were left out by a
-// rule, that could not be read to the end, and that changed meanwhile.
+// folders counts the source folders, those of them that were left out by a
+// rule or could not be read to the end, and those of either side that changed
+// while they were read.
 func (d *Document) folders() (all, excluded, unread, drifted int) {
 	for _, a := range d.Accounts {
 		for _, f := range a.Folders {
+			if f.SourceScan.Drifted || f.DestinationScan.Drifted {
+				drifted++
+			}
 			if f.Source == "" || f.SourceScan.NoSelect {
 				continue
 			}
@@ -312,9 +330,6 @@ func (d *Document) folders() (all, excluded, unread, drifted int) {
 				excluded++
 			case !f.SourceScan.Complete || f.SourceScan.Error != "":
 				unread++
-			}
-			if f.SourceScan.Drifted {
-				drifted++
 			}
 		}
 	}

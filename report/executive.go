@@ -277,7 +277,7 @@ func (d *Document) closes() panel {
 	items := append(d.exceptionItems(), d.findingItems()...)
 	if len(items) > most {
 		rest := len(items) - most + 1
-		items = append(items[:most-1:most-1], words(count(int64(rest), "further point")+" in sections 8 and 10."))
+		items = append(items[:most-1:most-1], words(count(int64(rest), "further point")+" in sections 7 to 10."))
 	}
 	p.Paragraphs = items
 	switch {
@@ -307,20 +307,21 @@ func (d *Document) tallyText() string {
 // exceptionItems sums the exceptions up by verdict: how many, why, which.
 func (d *Document) exceptionItems() []cell {
 	type key struct {
-		verdict mailproof.MessageVerdict
-		settled bool
+		verdict     mailproof.MessageVerdict
+		settled     bool
+		destination bool
 	}
 	groups := map[key][]mailproof.Exception{}
 	var order []key
 	for _, e := range d.listed() {
-		k := key{e.Verdict, !e.NeedsDecision()}
+		k := key{e.Verdict, !e.NeedsDecision(), onDestination(e)}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
 		groups[k] = append(groups[k], e)
 	}
 	slices.SortStableFunc(order, func(a, b key) int {
-		return compareAll(boolInt(a.settled)-boolInt(b.settled), exceptionRank(a.verdict)-exceptionRank(b.verdict))
+		return compareAll(boolInt(a.settled)-boolInt(b.settled), exceptionRank(a.verdict)-exceptionRank(b.verdict), boolInt(a.destination)-boolInt(b.destination))
 	})
 	var items []cell
 	for _, k := range order {
@@ -342,6 +343,9 @@ func exceptionItem(v mailproof.MessageVerdict, of []mailproof.Exception, overall
 	if v == mailproof.DuplicateCollapsed && n != 1 {
 		head += "s"
 	}
+	if onDestination(of[0]) {
+		head += " on the destination"
+	}
 	item := cell{{Text: head + ".", Style: bold, Mark: messageMarks[v]}, {Text: " " + reasonsText(of) + " ("}}
 	item = item.and(idRange(of)...)
 	text := "). "
@@ -359,6 +363,7 @@ var advice = map[mailproof.MessageVerdict]string{
 	mailproof.Altered:            "Compare the two copies as section 8 names the difference; copy again, or accept by name.",
 	mailproof.Unverifiable:       "Read them again; what stays unreadable can only be accepted by name.",
 	mailproof.DuplicateCollapsed: "Copy again, or accept fewer copies by name.",
+	mailproof.Relocated:          "Move them to their folder on the destination, or accept by name.",
 }
 
 // reasonsText counts the first reasons: "append-refused 2, line-wrapped 1".
@@ -441,7 +446,11 @@ func (d *Document) findingItems() []cell {
 // isMessageCheck reports whether a finding only sums up messages that are
 // listed one by one anyway.
 func isMessageCheck(check string) bool {
-	return strings.HasPrefix(check, "messages.")
+	switch check {
+	case "messages.missing", "messages.altered", "messages.collapsed", "messages.relocated-to-trash", "messages.unverifiable", "messages.destination-unreadable":
+		return true
+	}
+	return false
 }
 
 // accountLine counts the accounts by verdict, the worst first.

@@ -345,6 +345,7 @@ func (d *Document) folderTables() []block {
 		if text := folderNote(a); text != "" {
 			blocks = append(blocks, note(foreign(text)))
 		}
+		blocks = append(blocks, accountFindings(a)...)
 	}
 	if len(d.Accounts) == 0 {
 		blocks = append(blocks, title("7.4", "Folders of each account"), note(words("No account was compared.")))
@@ -432,6 +433,29 @@ func stateNumber(folder string, n int64, quantity bool) cell {
 		return cell{{Text: comma(n), Style: small}}
 	}
 	return cell{{Text: fmt.Sprint(n), Style: small}}
+}
+
+// accountFindings are the checks of an account that did not simply pass.
+func accountFindings(a mailproof.AccountResult) []block {
+	const most = 12
+	var blocks []block
+	for _, f := range a.Findings {
+		if f.Outcome == mailproof.OutcomePass {
+			continue
+		}
+		if len(blocks) == most {
+			return append(blocks, note(words("Further findings of the account are in report.json.")))
+		}
+		c := cell{{Text: f.Outcome.String() + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono}}
+		if f.Observed != "" {
+			c = c.and(span{Text: "  " + cut(f.Observed, 400), Foreign: true})
+		}
+		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {
+			c = c.and(span{Text: "; " + cut(f.Remedy, 200), Foreign: true})
+		}
+		blocks = append(blocks, note(c))
+	}
+	return blocks
 }
 
 // folderNote says whether the state of the folders was the same before and

@@ -108,9 +108,11 @@ func (d *Document) warned() string {
 	return fmt.Sprintf("%s a warning (section 10).", count(n, "check gives", "checks give"))
 }
 
+// outcomes counts the DNS checks among the findings that the verdict is made
+// of. Those of another phase stand in section 10 alone.
 func (d *Document) outcomes(o mailproof.Outcome) (n int64) {
-	for _, f := range d.DNS {
-		if f.Outcome == o {
+	for _, f := range d.Findings {
+		if f.Outcome == o && f.Domain != "" {
 			n++
 		}
 	}
@@ -212,7 +214,7 @@ func (d *Document) leadInconclusive() string {
 		why = append(why, count(int64(unreadFolders), "source folder")+" could not be read to the end")
 	}
 	if drifted > 0 {
-		why = append(why, count(int64(drifted), "folder")+" changed while being inventoried")
+		why = append(why, count(int64(drifted), "folder")+" changed while being read")
 	}
 	if n := c.NotChecked + c.DestinationNotChecked; n > 0 {
 		why = append(why, fmt.Sprintf("the content of %s was not compared, as the depth was %s", count(n, "message"), or(depthName(d.Depth), "not recorded")))
@@ -224,7 +226,7 @@ func (d *Document) leadInconclusive() string {
 		why = append(why, fmt.Sprintf("%s of the domain's DNS had no answer", count(n, "check")))
 	}
 	if len(why) == 0 {
-		why = append(why, "the comparison lacks a complete inventory of both sides")
+		why = d.unknowns()
 	}
 	tail := "What could be read shows nothing missing; that says nothing about the rest."
 	if c.Altered > 0 {
@@ -237,6 +239,20 @@ func (d *Document) leadInconclusive() string {
 		tail = "The source inventory holds no message."
 	}
 	return join("No conclusion can be drawn: "+strings.Join(why, "; ")+".", tail)
+}
+
+// unknowns says in the findings' own words what could not be told.
+func (d *Document) unknowns() []string {
+	var out []string
+	for _, f := range d.Findings {
+		if f.Outcome == mailproof.OutcomeUnknown && f.Observed != "" && len(out) < 2 {
+			out = append(out, cut(strings.Trim(or(f.Account, f.Domain)+", "+f.Observed, ", "), 140))
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, "the comparison lacks a complete inventory of both sides")
+	}
+	return out
 }
 
 // unreadAccounts counts accounts whose inventory did not end well on either

@@ -40,6 +40,7 @@ type JSON struct {
 	Copy              JSONCopy           `json:"copy"`
 	Servers           JSONServers        `json:"servers"`
 	Observations      []JSONObservations `json:"observations"`
+	SafeTimes         []SafeTime         `json:"safe_times"`
 	Evidence          JSONEvidence       `json:"evidence"`
 }
 
@@ -291,6 +292,7 @@ func (d *Document) JSON() *JSON {
 		SizeClasses: d.Histogram.json(), Copy: JSONCopy(d.Steps),
 		Servers:      JSONServers{Source: convert(d.SourceServers, serverJSON), Destination: convert(d.DestinationServers, serverJSON)},
 		Observations: convert(d.Observations, observationJSON),
+		SafeTimes:    convert(d.SafeTimes, safeJSON),
 		Evidence:     JSONEvidence{Roots: convert(d.Evidence.Roots, same[Root]), KeyFingerprint: d.Evidence.KeyFingerprint, Bundle: d.Evidence.Bundle},
 	}
 }
@@ -437,6 +439,11 @@ func serverJSON(s mailproof.ServerInfo) mailproof.ServerInfo {
 func observationJSON(o mailproof.Observation) JSONObservations {
 	o.Time, o.Records = o.Time.UTC(), convert(o.Records, same[string])
 	return o
+}
+
+func safeJSON(s SafeTime) SafeTime {
+	s.Flipped, s.At = s.Flipped.UTC(), s.At.UTC()
+	return s
 }
 
 func (h Histogram) json() []JSONSizeClass {

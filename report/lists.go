@@ -68,6 +68,9 @@ func exceptionTable(caption string) *table {
 
 func (d *Document) exceptionRow(e mailproof.Exception) row {
 	verdict := cell{{Text: verdictWords[e.Verdict], Mark: messageMarks[e.Verdict]}}
+	if onDestination(e) {
+		verdict = verdict.and(span{Text: "on the destination", Style: small, Break: true})
+	}
 	if e.Tier != mailproof.TierNone {
 		verdict = verdict.and(span{Text: "tier " + e.Tier.String(), Style: small, Break: true})
 	}
@@ -79,6 +82,10 @@ func (d *Document) exceptionRow(e mailproof.Exception) row {
 		{{Text: cut(e.ID, 24), Style: nowrap}}, messageCell(e), verdict, reasonCell(e), disposition, d.decisionCell(e),
 	}}
 }
+
+// onDestination reports whether the exception is about a message of the
+// destination that is not known to belong to one of the source.
+func onDestination(e mailproof.Exception) bool { return e.Key.Side == mailproof.Destination }
 
 func messageCell(e mailproof.Exception) cell {
 	c := cell{{Text: cut(e.Account, 80), Foreign: true}}
@@ -256,12 +263,33 @@ func (d *Document) dnsSection() section {
 		s.Blocks = []block{note(words("DNS was not audited in the passes of this report, and takes no part in the verdict."))}
 		return s
 	}
-	s.Blocks = append(s.Blocks, title("10.1", "Safe time"), note(words("The moment after which no cache can hold an old answer was not computed for this issue; see the TTL of each answer in 10.2.")))
+	s.Blocks = append(s.Blocks, title("10.1", "Safe time"))
+	s.Blocks = append(s.Blocks, d.safeTimes()...)
 	s.Blocks = append(s.Blocks, title("10.2", "Answers per server"))
 	s.Blocks = append(s.Blocks, d.answers()...)
 	s.Blocks = append(s.Blocks, title("10.3", "Findings"))
 	s.Blocks = append(s.Blocks, d.dnsFindings()...)
 	return s
+}
+
+// safeTimes lists from when on the old answers are gone.
+func (d *Document) safeTimes() []block {
+	if len(d.SafeTimes) == 0 {
+		return []block{note(words("The moment after which no cache can hold an old answer is not part of this issue; 10.2 has the TTL of each answer."))}
+	}
+	t := &table{Class: "sf", Dense: true, Caption: words("T_safe = max (lowered on all servers + old TTL, changed on all servers + low TTL). Resolvers with a minimum TTL, or that serve stale answers (RFC 8767), lie outside."),
+		Columns: []column{{Head: "Record", Width: 36}, {Head: "Changed on all servers (UTC)", Width: 26}, {Head: "Safe from (UTC)", Width: 38}}}
+	for _, s := range d.SafeTimes[:min(len(d.SafeTimes), mostFindings)] {
+		changed, safe := cell{{Text: "not seen", Style: faint}}, cell{{Text: "not known: " + cut(or(s.Why, "no reason recorded"), 160), Style: small, Foreign: true}}
+		if !s.Flipped.IsZero() {
+			changed = words(s.Flipped.UTC().Format("2 Jan 2006 15:04:05"))
+		}
+		if !s.At.IsZero() {
+			safe = cell{{Text: s.At.UTC().Format("2 Jan 2006 15:04:05"), Style: bold}}
+		}
+		t.Rows = append(t.Rows, row{Cells: []cell{{{Text: s.Type}, {Text: " " + cut(or(s.Name, s.Domain), 120), Style: small, Foreign: true}}, changed, safe}})
+	}
+	return []block{{Table: t}}
 }
 
 // answers groups equal answers to one question, so that a disagreement between
@@ -391,6 +419,9 @@ func (d *Document) dnsFindings() []block {
 		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f, domain == ""), remedyCell(f)}})
 	}
 	blocks := []block{{Legend: outcomeLegend()}, {Table: t}}
+	if slices.ContainsFunc(list, func(f mailproof.Finding) bool { return !slices.Contains(d.Findings, f) }) {
+		blocks = append(blocks, note(words("Only what was judged after the cut-over takes part in the verdict; the other findings stand here for the record.")))
+	}
 	if len(list) > mostFindings {
 		blocks = append(blocks, note(words(count(int64(len(list)-mostFindings), "further finding")+" in report.json.")))
 	}

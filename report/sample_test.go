@@ -94,6 +94,8 @@ func (s sample) document() *Document {
 		d.Passes = samplePasses()
 		d.Observations = sampleObservations()
 		d.Profile = "meridian"
+		d.SafeTimes = []SafeTime{{Domain: "northgate.example", Name: "northgate.example.", Type: "MX", Flipped: sampleTime.Add(-60 * time.Hour), At: sampleTime.Add(-59 * time.Hour)},
+			{Domain: "northgate.example", Name: "autodiscover.northgate.example.", Type: "CNAME", Why: s.text(3, "only one content was ever seen")}}
 		d.Steps = StepSummary{Appended: 146_308, Refused: 2, Flags: 12, Created: 167}
 	}
 	d.FromAccounts(accounts, dns)

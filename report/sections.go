@@ -86,7 +86,7 @@ func (d *Document) scope() section {
 		text = strings.Replace(text, "; ", fmt.Sprintf(", of which %s excluded by rule; ", comma(int64(excluded))), 1)
 	}
 	if drifted > 0 {
-		text += fmt.Sprintf("; %s changed while being inventoried", comma(int64(drifted)))
+		text += fmt.Sprintf("; %s changed while being read", count(int64(drifted), "folder"))
 	}
 	defs := []definition{
 		{"Accounts", words(accounts)},
