@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailproof/mailproof"
 )
@@ -236,7 +237,7 @@ func (p *planner) messages() error {
 			last[target] = i
 		}
 	}
-	waiting := map[string][]mailproof.Row{}
+	waiting := map[string][]outgoing{}
 	flush := func(upTo int) error {
 		for i := range upTo {
 			if target := targets[i]; target != "" && last[target] == i {
@@ -265,7 +266,7 @@ func (p *planner) messages() error {
 			return err
 		}
 		if wanted && targets[row.Mailbox] != "" {
-			waiting[targets[row.Mailbox]] = append(waiting[targets[row.Mailbox]], *row)
+			waiting[targets[row.Mailbox]] = append(waiting[targets[row.Mailbox]], newOutgoing(row))
 		}
 	}
 	return flush(len(targets))
@@ -288,20 +289,35 @@ func (p *planner) wanted(r *mailproof.Row) (bool, error) {
 	}
 }
 
-func (p *planner) appendTo(target string, rows []mailproof.Row) error {
-	slices.SortFunc(rows, func(a, b mailproof.Row) int {
-		return cmp.Or(cmp.Compare(unixDate(a.InternalDate), unixDate(b.InternalDate)), cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
+// outgoing is a message to be sent, in short: a folder may hold a million.
+type outgoing struct {
+	date    time.Time
+	flags   mailproof.Flags
+	size    int64
+	t0      mailproof.Hash
+	mailbox int32
+	uid     mailproof.UID
+}
+
+func newOutgoing(r *mailproof.Row) outgoing {
+	out := outgoing{date: r.InternalDate, flags: r.Flags, size: r.Size, mailbox: int32(r.Mailbox), uid: r.UID}
+	if r.State == mailproof.Read {
+		out.size, out.t0 = r.Octets, r.Hash(mailproof.T0)
+	}
+	return out
+}
+
+func (p *planner) appendTo(target string, messages []outgoing) error {
+	slices.SortFunc(messages, func(a, b outgoing) int {
+		return cmp.Or(cmp.Compare(unixDate(a.date), unixDate(b.date)), cmp.Compare(a.mailbox, b.mailbox), cmp.Compare(a.uid, b.uid))
 	})
-	for i := range rows {
-		r := &rows[i]
-		step := mailproof.Step{
-			Kind: mailproof.AppendMessage, Account: p.e.src.scan.Account, Target: target, Source: p.e.src.key(r),
-			InternalDate: r.InternalDate, Flags: mailproof.NewFlags(r.Flags...), Size: r.Size,
-		}
-		if r.State == mailproof.Read {
-			step.Size, step.T0 = r.Octets, r.Hash(mailproof.T0)
-		}
-		if err := p.emit(step); err != nil {
+	for _, m := range messages {
+		err := p.emit(mailproof.Step{
+			Kind: mailproof.AppendMessage, Account: p.e.src.scan.Account, Target: target,
+			Source:       p.e.src.key(&mailproof.Row{Mailbox: int(m.mailbox), UID: m.uid}),
+			InternalDate: m.date, Flags: mailproof.NewFlags(m.flags...), Size: m.size, T0: m.t0,
+		})
+		if err != nil {
 			return err
 		}
 	}
