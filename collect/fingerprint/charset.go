@@ -33,7 +33,11 @@ func toUTF8(dst []byte, name string, b []byte) (out []byte, clean bool) {
 	case "windows-1252", "cp1252":
 		return windows1252(dst, b), true
 	}
-	if out, ok := decodeNamed(dst, name, b); ok {
+	decode := decodeNamed
+	if name == "utf-7" || name == "unicode-1-1-utf-7" {
+		decode = func(dst []byte, _ string, b []byte) ([]byte, bool) { return decodeUTF7(dst, b) }
+	}
+	if out, ok := decode(dst, name, b); ok {
 		return out, true
 	}
 	if utf8.Valid(b) {

@@ -186,8 +186,10 @@
 // # 9. Characters
 //
 // Octets with a declared charset become characters so: us-ascii, utf-8 and none
-// declared: as UTF-8 where they are valid UTF-8; iso-8859-1 and windows-1252 by
-// their tables, windows-1252 with the five free places as C1 controls; any
+// declared (also ascii, utf8, unknown-8bit, x-unknown, default_charset): as UTF-8
+// where they are valid UTF-8; iso-8859-1 (latin1) and windows-1252 (cp1252) by
+// their tables, windows-1252 with the five free places as C1 controls; utf-7 as
+// RFC 2152, all of ASCII but "+" direct, its runs of base64 without bits left over; any
 // other charset that is known (those of go-message/charset: the IANA names of
 // golang.org/x/text), if every sequence has a character, none of them
 // U+FFFD; and where all that fails, as UTF-8 if valid, else windows-1252.

@@ -188,6 +188,7 @@ func FuzzCharset(f *testing.F) {
 	f.Add("iso-2022-jp", []byte("\x1b$B$3$s\x1b(B"))
 	f.Add("gb18030", []byte("\x84\x31\xa4\x37"))
 	f.Add("hz-gb-2312", []byte("~{VPND~}"))
+	f.Add("utf-7", []byte("Hi Mom -+Jjo--! +AG8- 1 +- 1 +2D3cqQ x"))
 	f.Add("utf-16", []byte("\xff\xfea\x00"))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
 		out, _ := toUTF8(nil, name, b)

@@ -85,6 +85,7 @@ func vectorMessages() []sample {
 		{name: "bom", about: "a BOM before the text", raw: with("Content-Type: text/plain; charset=utf-8", "", "\ufefftext e\u0301")},
 		{name: "charset-damage", about: "text that is not in its declared charset", raw: with("Content-Type: text/plain; charset=us-ascii", "", "na\xefve"), anomalies: mailproof.AnomalyBadCharset},
 		{name: "iso-2022-jp", about: "a charset with escape sequences", raw: with("Content-Type: text/plain; charset=iso-2022-jp", "", "\x1b$B$3$s$K$A$O\x1b(B ASCII")},
+		{name: "utf-7", about: "UTF-7", raw: with("Content-Type: text/plain; charset=utf-7", "", "Hi Mom -+Jjo--! 1 +- 1 +2D3cqQ +AOQ")},
 		{name: "flowed", about: "format=flowed, uuencoded text untouched", raw: with("Content-Type: text/plain; format=flowed", "", "a flowed ", "line ", "begin 644 x", "#0V%T", "`", "end")},
 		{name: "tnef", about: "TNEF is an opaque leaf", raw: with("Content-Type: application/ms-tnef; name=\"winmail.dat\"", "Content-Transfer-Encoding: base64", "", "eJ8+IgAAAAAAAAAAAAAAAAAAAAAAAAAA"), types: []string{"application/ms-tnef"}},
 		{name: "qp-binary", about: "binary data in quoted-printable", raw: with("Content-Type: application/octet-stream", "Content-Transfer-Encoding: quoted-printable", "", "=00=01 line", "=0D=0Aend=  ", "=zz =4")},
@@ -140,6 +141,14 @@ func TestSamples(t *testing.T) {
 	}
 	if l := byName["attachment"].Detail.Leaves[1]; l.FileName != "€ rates.bin" || l.Size != 17 {
 		t.Errorf("attachment: %+v", l)
+	}
+	for text, want := range map[string]string{
+		"Hi Mom -+Jjo--! 1 +- 1": "Hi Mom -\u263a-! 1 + 1", "+2D3cqQ x": "\U0001f4a9 x", "+AOQ": "ä", "+AOR": "", "+2D0-": "", "+!": "", "+3KnYPQ-": "", "\xe4": "",
+	} {
+		got, ok := decodeUTF7(nil, []byte(text))
+		if string(got) != want || ok != (want != "") {
+			t.Errorf("UTF-7 %q: %q, %v, want %q", text, got, ok, want)
+		}
 	}
 	if d := byName["header"].Detail; d.MessageID != "<mixed.Case@Host>" {
 		t.Errorf("header: Message-ID %q", d.MessageID)
