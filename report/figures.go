@@ -124,12 +124,12 @@ func fitNumbers(columns []column, largest []int64, grows int) []column {
 	}
 	sum := 0.0
 	for i, n := range largest {
-		const digit, mark, air, least = 0.95, 0.5, 0.75, 4.6
+		const digit, mark, air, least = 0.95, 0.5, 1.0, 4.6
 		text := comma(n)
 		commas := float64(strings.Count(text, ","))
 		need[i] = max(digit*(float64(len(text))-commas)+mark*commas+air, least)
 		for _, part := range strings.Split(columns[first+i].Head, "\n") {
-			need[i] = max(need[i], 0.8*float64(len(part))+air-0.2)
+			need[i] = max(need[i], 0.8*float64(len(part))+air-0.5)
 		}
 		sum += need[i]
 	}

@@ -357,6 +357,9 @@ func recordsCell(o mailproof.Observation) cell {
 }
 
 func ttlCell(of []mailproof.Observation) cell {
+	if len(of[0].Records) == 0 {
+		return cell{{Text: "–", Style: faint}}
+	}
 	lowest, highest := of[0].MinTTL, of[0].MaxTTL
 	for _, o := range of {
 		lowest, highest = min(lowest, o.MinTTL), max(highest, o.MaxTTL)

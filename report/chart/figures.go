@@ -144,12 +144,19 @@ func Duration(t time.Duration) string {
 	case t < time.Minute:
 		return fmt.Sprintf("%.1f s", t.Seconds())
 	case t < time.Hour:
-		return fmt.Sprintf("%d min %d s", int(t.Minutes()), int(t.Seconds())%60)
+		return units(int(t.Minutes()), "min", int(t.Seconds())%60, "s")
 	case t < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(t.Hours()), int(t.Minutes())%60)
+		return units(int(t.Hours()), "h", int(t.Minutes())%60, "min")
 	default:
-		return fmt.Sprintf("%d d %d h", int(t.Hours())/24, int(t.Hours())%24)
+		return units(int(t.Hours())/24, "d", int(t.Hours())%24, "h")
 	}
+}
+
+func units(n int, unit string, rest int, smaller string) string {
+	if rest == 0 {
+		return fmt.Sprintf("%d %s", n, unit)
+	}
+	return fmt.Sprintf("%d %s %d %s", n, unit, rest, smaller)
 }
 
 // Histogram draws two rows of counts mirrored at an axis that carries the
