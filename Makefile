@@ -72,5 +72,5 @@ soak: install ## the tests again and at length, with real servers
 
 .PHONY: clean
 clean: ## removes what demo, build and the test servers left behind
-	@if [ -e .testbed ]; then $(SERVERS) wipe; fi
-	rm -rf $(DEMO) mailproof .testbed
+	$(SERVERS) wipe
+	rm -rf $(DEMO) mailproof

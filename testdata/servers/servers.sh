@@ -35,10 +35,12 @@ if [ -d /dev/shm ] && [ -w /dev/shm ]; then
 fi
 courier=$state/courier-root
 cyrus=$state/cyrus-root
-# Of the same length as /etc/courier, /usr/lib/courier and /run/courier.
-courier_etc=/tmp/mp-c-et
-courier_lib=/tmp/mp-c-libcou
-courier_run=/tmp/mp-c-ru
+# Of the same length as /etc/courier, /usr/lib/courier and /run/courier, and of
+# this state directory alone.
+short=$(printf %04x $(($(printf %s "$state" | cksum | cut -d' ' -f1) % 65536)))
+courier_etc=/tmp/mp${short}e
+courier_lib=/tmp/mp${short}-libc
+courier_run=/tmp/mp${short}r
 
 fill() { # TEMPLATE FILE [SED-EXPRESSION…]
   local from=$1 to=$2
@@ -114,7 +116,7 @@ unpack() { # ROOT PACKAGE…
 }
 
 setup_courier() {
-  [ -e "$courier/.ready" ] && return
+  [ -e "$courier/.ready-$short" ] && return
   rm -rf "$courier"
   unpack "$courier" courier-imap courier-base courier-authlib courier-authdaemon courier-authlib-pipe
   # The compiled-in paths, octet for octet of the same length.
@@ -123,7 +125,7 @@ setup_courier() {
   gcc -shared -fPIC -Wl,-soname,libfam.so.0 -o "$courier/usr/lib/libfam.so.0" "$here/courier/fam.c"
   sed -i 's/^authmodulelist=.*/authmodulelist="authpipe"/; s/^authmodulelistorig=.*/authmodulelistorig="authpipe"/' "$courier/etc/courier/authdaemonrc"
   fill "$here/courier/authProg" "$courier/etc/courier/authProg"
-  touch "$courier/.ready"
+  touch "$courier/.ready-$short"
 }
 
 setup() {
@@ -299,6 +301,12 @@ start) locked; setup; each start "${2:?which server}" ;;
 stop) locked; each stop "${2:?which server}" ;;
 status) status ;;
 env) environment ;;
-wipe) locked; each stop all; rm -rf "$volatile" ;;
+wipe)
+  [ -d "$state" ] || exit 0
+  locked
+  each stop all
+  rm -rf "$volatile" "$cyrus" "$courier" "$state"/{log,bin,certs,lock}
+  rmdir --ignore-fail-on-non-empty "$state"
+  ;;
 *) sed -n '3,8p' "$here/README" >&2; exit 2 ;;
 esac
