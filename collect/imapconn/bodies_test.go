@@ -302,3 +302,57 @@ func TestBodiesServerIsGone(t *testing.T) {
 		t.Errorf("read %v, unread %v, error %v", got, unread, err)
 	}
 }
+
+// "OK" without a SEARCH response does not say that a message is gone.
+func TestBodiesExpungedOrNot(t *testing.T) {
+	f := newFake(t, func(c *fakeConn) {
+		if !c.preamble("IMAP4rev1") {
+			return
+		}
+		c.serve(func(cmd commandLine) bool {
+			if cmd.name == "EXAMINE" {
+				c.examined(cmd, 3)
+				return true
+			}
+			c.line("%s OK done", cmd.tag)
+			return true
+		})
+	})
+	r := f.reader()
+	mustExamine(t, r)
+	unread, got, err := readAll(t, r, 3)
+	if err != nil || len(got) > 0 || len(unread) != 3 || unread[101] == ReasonExpunged {
+		t.Errorf("read %v, unread %v, error %v", got, unread, err)
+	}
+}
+
+// A literal may be announced as large as one likes: it streams, and the caller
+// may stop at any time.
+func TestBodiesHugeLiteral(t *testing.T) {
+	piece := strings.Repeat("x", 1<<16)
+	f := newFake(t, func(c *fakeConn) {
+		c.mailbox(1, func(cmd commandLine, uids []int, _ bool) bool {
+			c.say("* 1 FETCH (UID 101 BODY[] {9223372036854775807}\r\n")
+			for {
+				if _, err := io.WriteString(c.Conn, piece); err != nil {
+					return false
+				}
+			}
+		})
+	})
+	r := f.reader()
+	mustExamine(t, r)
+	enough := errors.New("enough")
+	_, err := r.Bodies(context.Background(), []mailproof.Metadata{{UID: 101}}, func(_ mailproof.UID, size int64, body io.Reader) error {
+		if size != 1<<63-1 {
+			t.Errorf("size %d", size)
+		}
+		if n, err := io.CopyN(io.Discard, body, 8<<20); n != 8<<20 || err != nil {
+			t.Errorf("%d octets, %v", n, err)
+		}
+		return enough
+	})
+	if err != enough {
+		t.Errorf("error %v", err)
+	}
+}

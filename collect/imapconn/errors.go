@@ -65,7 +65,9 @@ func kindOfRefusal(st status) mailproof.ErrorKind {
 		return false
 	}
 	switch {
-	case has(throttled), st.code == "LIMIT", st.code == "INUSE":
+	// LIMIT on a command is a limit of what was asked, such as the number of
+	// flags of a message; only with BYE is it one of the connection.
+	case has(throttled), st.code == "LIMIT" && st.typ == "BYE", st.code == "INUSE":
 		return mailproof.ErrThrottled // Gmail says so with [OVERQUOTA]
 	case st.code == "TOOBIG", has(tooLarge):
 		return mailproof.ErrTooLarge
@@ -73,6 +75,8 @@ func kindOfRefusal(st status) mailproof.ErrorKind {
 		return mailproof.ErrQuota
 	case st.code == "TRYCREATE", st.code == "NONEXISTENT":
 		return mailproof.ErrNoMailbox
+	case strings.Contains(text, "authenticated but not connected"): // Exchange Online: a permission or scope is missing
+		return mailproof.ErrAuth
 	case st.code == "AUTHENTICATIONFAILED", st.code == "AUTHORIZATIONFAILED", st.code == "EXPIRED", st.code == "PRIVACYREQUIRED":
 		return mailproof.ErrAuth
 	case st.code == "UNAVAILABLE", st.typ == "BYE":
