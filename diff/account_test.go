@@ -452,6 +452,16 @@ func TestPlanHoldsBack(t *testing.T) {
 			m.fail("NO")
 			m.InternalDate = day.Add(-48 * time.Hour)
 		}, 1},
+		{"unread in the same folder, and older by a time zone", func(src, dst *fake) {
+			m := dst.add("INBOX", letter(7))
+			m.fail("NO")
+			m.InternalDate = day.Add(-12 * time.Hour)
+		}, 0},
+		{"unread in the same folder, without a date", func(src, dst *fake) {
+			m := dst.add("INBOX", letter(7))
+			m.fail("NO")
+			m.InternalDate = time.Time{}
+		}, 0},
 		{"unread in another folder", func(src, dst *fake) { dst.add("Sent", letter(7)).fail("NO") }, 1},
 		{"folder not finished", func(src, dst *fake) { dst.boxes[0].Complete = false }, 0},
 		{"other folder not finished", func(src, dst *fake) { dst.boxes[1].Error = "NO" }, 1},

@@ -11,6 +11,7 @@ const (
 	ReasonSignatureBytes   = "signature-bytes"    // the octets of a signed part changed: its signature no longer verifies
 	ReasonPartOrder        = "part-order"         // the parts stand in another order
 	ReasonMarkup           = "markup"             // the HTML changed, its visible text did not
+	ReasonDisplayNames     = "display-names"      // the names beside addresses changed
 	ReasonRecipientAliased = "recipient-aliased"  // an address was rewritten as the alias map says
 	ReasonRelocated        = "relocated"          // it lies in another folder than the mapped one
 	ReasonToTrash          = "relocated-to-trash" // it lies in a folder that servers empty by themselves
@@ -29,6 +30,7 @@ const (
 	ReasonRecipientsLost    = "recipients-lost"
 	ReasonRecipientsAdded   = "recipients-added"
 	ReasonRecipientsChanged = "recipients-changed"
+	ReasonHeader            = "header-changed" // a field that could not be read changed
 	ReasonHeaderCharset     = "header-charset" // characters outside ASCII were lost from a header field
 	ReasonMessageIDLost     = "message-id-lost"
 	ReasonMessageIDChanged  = "message-id-changed"

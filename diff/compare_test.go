@@ -104,6 +104,8 @@ func TestVerdicts(t *testing.T) {
 		{"text re-encoded", nil, part(0, func(p *fakePart) { p.raw++ }), mailproof.Equivalent, mailproof.T2, ""},
 		{"bcc lost", func(m *mail) { m.bcc = "boss@a.example" }, func(m *mail) { m.bcc = "" }, mailproof.EquivalentWithNotes, mailproof.T2, "bcc-lost: bcc: “boss@a.example” → (none)"},
 		{"threading", func(m *mail) { m.refs = "<1@x>" }, func(m *mail) { m.refs = "<2@x>" }, mailproof.EquivalentWithNotes, mailproof.T2, "threading-changed: references: “<1@x>” → “<2@x>”"},
+		{"display names", func(m *mail) { m.names = "Anna <anna@a.example>" }, func(m *mail) { m.names = "" }, mailproof.Equivalent, mailproof.T2, "display-names: names: “Anna <anna@a.example>” → (none)"},
+		{"blank part lost", func(m *mail) { m.parts = append(m.parts, fakePart{typ: "text/plain", size: 2}) }, func(m *mail) { m.parts, m.subject = m.parts[:2], "x" }, mailproof.Altered, mailproof.T3, "subject-changed: “Offer 1” → “x”"},
 		{"file name", nil, part(1, func(p *fakePart) { p.name = "" }), mailproof.EquivalentWithNotes, mailproof.T2, "file-name: part 2 application/pdf: “offer.pdf” → (none)"},
 		{"preamble", func(m *mail) { m.extra = "x" }, func(m *mail) { m.extra = "" }, mailproof.EquivalentWithNotes, mailproof.T2, "preamble: lost"},
 		{"final boundary", func(m *mail) { m.anomaly = mailproof.AnomalyUnterminated }, func(m *mail) { m.anomaly = 0 }, mailproof.EquivalentWithNotes, mailproof.T2, "final-boundary: added on the destination"},

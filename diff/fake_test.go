@@ -24,6 +24,7 @@ type mail struct {
 	subject string
 	bcc     string
 	refs    string
+	names   string
 	parts   []fakePart
 	extra   string // preamble
 	signed  string
@@ -128,11 +129,15 @@ func (m *mail) detail() mailproof.Detail {
 	field("subject", m.subject)
 	field("bcc", m.bcc)
 	field("references", m.refs)
+	field("names", m.names)
 	var seq strings.Builder
 	for _, p := range m.parts {
 		l := mailproof.LeafDigest{
 			Type: p.typ, FileName: p.name, Size: p.length(), Content: short("c", p.text), Octets: short("o", p.text, p.raw),
 			Prefixes: p.prefixes, NonASCII: p.nonASCII,
+		}
+		if p.text == "" {
+			l.Content = mailproof.Short{}
 		}
 		if p.visible != "" {
 			l.Visible = short("v", p.visible)

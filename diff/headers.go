@@ -9,9 +9,13 @@ import (
 	"github.com/mailproof/mailproof"
 )
 
-// coreFields are the header fields whose change alters a message. Every other
-// field of a Detail is a note.
-var coreFields = []string{"date", "from", "to", "cc", "subject"}
+// coreFields are the header fields whose change alters a message; "unparsed" is
+// what of them was beyond the limits or could not be read. Every other field of
+// a Detail is a note.
+var coreFields = []string{"date", "from", "to", "cc", "subject", "unparsed"}
+
+// displayNames is the field of a Detail that holds the names beside addresses.
+const displayNames = "names"
 
 // fieldHash returns the hash of a field, zero where it is absent or empty.
 func fieldHash(d *mailproof.Detail, name string) mailproof.Short {
@@ -41,6 +45,8 @@ func headerDamage(src, dst *mailproof.Detail) []mailproof.Reason {
 		from, wholeFrom := fieldValue(src, name)
 		to, wholeTo := fieldValue(dst, name)
 		switch {
+		case name == "unparsed":
+			out = append(out, mailproof.Reason{Code: ReasonHeader, Evidence: "fields that cannot be read as a header"})
 		case charsetLoss(from, to):
 			out = append(out, mailproof.Reason{Code: ReasonHeaderCharset, Evidence: name + ": " + change(from, to)})
 		case name == "date":
@@ -140,6 +146,8 @@ func headerNotes(src, dst *mailproof.Detail) []mailproof.Reason {
 			code = "threading"
 		}
 		switch {
+		case name == displayNames:
+			code = ReasonDisplayNames
 		case b.IsZero():
 			code += suffixLost
 		case a.IsZero():
@@ -181,7 +189,7 @@ func aliased(src, dst *mailproof.Message, aliases map[string]string) (reasons []
 		}
 		from, wholeFrom := fieldValue(a, name)
 		to, wholeTo := fieldValue(b, name)
-		if name == "date" || name == "subject" || !wholeFrom || !wholeTo {
+		if name != "from" && name != "to" && name != "cc" || !wholeFrom || !wholeTo {
 			return nil, false
 		}
 		var rewritten []string

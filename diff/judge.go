@@ -69,10 +69,10 @@ func (e *engine) judgeDetails(p *pair, j *judgement) {
 }
 
 // weighty reports whether any note is a loss. Another order of the parts is
-// none.
+// none, nor are other names beside the same addresses.
 func weighty(notes []mailproof.Reason) bool {
 	for _, r := range notes {
-		if r.Code != ReasonPartOrder {
+		if r.Code != ReasonPartOrder && r.Code != ReasonDisplayNames {
 			return true
 		}
 	}

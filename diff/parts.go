@@ -20,7 +20,7 @@ type partMatch struct {
 func matchParts(src, dst []mailproof.LeafDigest) *partMatch {
 	m := &partMatch{src: src, dst: dst, toDst: slices.Repeat([]int{-1}, len(src)), toSrc: slices.Repeat([]int{-1}, len(dst))}
 	type leaf = mailproof.LeafDigest
-	sameType := func(a, b *leaf) bool { return a.Type == b.Type && b.Size > 0 }
+	sameType := func(a, b *leaf) bool { return a.Type == b.Type && !blank(b) }
 	for _, alike := range []func(a, b *leaf) bool{
 		func(a, b *leaf) bool { return a.Content == b.Content && a.FileName == b.FileName },
 		func(a, b *leaf) bool { return a.Content == b.Content },
@@ -43,7 +43,7 @@ func matchParts(src, dst []mailproof.LeafDigest) *partMatch {
 
 func (m *partMatch) pair(alike func(a, b *mailproof.LeafDigest) bool) {
 	for i := range m.src {
-		if m.toDst[i] >= 0 || m.src[i].Size == 0 {
+		if m.toDst[i] >= 0 || blank(&m.src[i]) {
 			continue
 		}
 		for j := range m.dst {
@@ -54,6 +54,10 @@ func (m *partMatch) pair(alike func(a, b *mailproof.LeafDigest) bool) {
 		}
 	}
 }
+
+// blank reports whether a part is empty or holds nothing but blank lines: such
+// parts come and go, and tell nothing.
+func blank(l *mailproof.LeafDigest) bool { return l.Content.IsZero() }
 
 func isText(l *mailproof.LeafDigest) bool { return strings.HasPrefix(l.Type, "text/") }
 
@@ -85,7 +89,7 @@ func sameParts(a, b *mailproof.Fingerprint) bool {
 	contents := func(d *mailproof.Detail) []string {
 		var out []string
 		for _, l := range d.Leaves {
-			if l.Size > 0 {
+			if !blank(&l) {
 				out = append(out, string(l.Content[:]))
 			}
 		}
@@ -108,7 +112,7 @@ func partDamage(src, dst *mailproof.Detail) []mailproof.Reason {
 	out := m.replaced()
 	for i := range m.src {
 		switch j := m.toDst[i]; {
-		case m.src[i].Size == 0:
+		case blank(&m.src[i]):
 		case j < 0:
 			out = append(out, mailproof.Reason{Code: ReasonPartLost, Evidence: part(m.src, i) + ": " + number(m.src[i].Size) + " octets"})
 		case j >= 0 && m.src[i].Content != m.dst[j].Content:
@@ -116,7 +120,7 @@ func partDamage(src, dst *mailproof.Detail) []mailproof.Reason {
 		}
 	}
 	for j := range m.dst {
-		if m.toSrc[j] < 0 && m.dst[j].Size > 0 {
+		if m.toSrc[j] < 0 && !blank(&m.dst[j]) {
 			out = append(out, mailproof.Reason{Code: ReasonPartAdded, Evidence: part(m.dst, j) + ": " + number(m.dst[j].Size) + " octets"})
 		}
 	}
@@ -136,10 +140,10 @@ func partDamage(src, dst *mailproof.Detail) []mailproof.Reason {
 func (m *partMatch) emptied() bool {
 	some := false
 	for i := range m.src {
-		some = some || m.src[i].Size > 0
+		some = some || !blank(&m.src[i])
 	}
 	for j := range m.dst {
-		some = some && m.dst[j].Size == 0
+		some = some && blank(&m.dst[j])
 	}
 	return some
 }
@@ -164,7 +168,7 @@ func (m *partMatch) replaced() []mailproof.Reason {
 		}
 	}
 	for i := range m.src {
-		if isText(&m.src[i]) && m.src[i].FileName == "" || m.src[i].Size == 0 {
+		if isText(&m.src[i]) && m.src[i].FileName == "" || blank(&m.src[i]) {
 			continue
 		}
 		j := m.toDst[i]
@@ -187,7 +191,7 @@ func (m *partMatch) replaced() []mailproof.Reason {
 
 func (m *partMatch) isStub(i, j int) bool {
 	d := &m.dst[j]
-	return isText(d) && d.Size > 0 && d.Size < longestStub && d.Size < m.src[i].Size
+	return isText(d) && !blank(d) && d.Size < longestStub && d.Size < m.src[i].Size
 }
 
 // settle makes a pair count as explained.
@@ -200,13 +204,13 @@ func (m *partMatch) settle(i, j int) {
 // take explains every added part by source part i, and counts them.
 func (m *partMatch) take(i int) (n int64) {
 	for j := range m.dst {
-		if m.toSrc[j] < 0 && m.dst[j].Size > 0 {
+		if m.toSrc[j] < 0 && !blank(&m.dst[j]) {
 			m.toSrc[j] = i
 			n++
 		}
 	}
 	m.src = slices.Clone(m.src)
-	m.src[i].Size = 0
+	m.src[i].Content = mailproof.Short{}
 	return n
 }
 
@@ -214,8 +218,8 @@ func (m *partMatch) take(i int) (n int64) {
 func (m *partMatch) takeSource(j int) (n int64) {
 	m.src = slices.Clone(m.src)
 	for i := range m.src {
-		if m.toDst[i] < 0 && m.src[i].Size > 0 {
-			m.src[i].Size = 0
+		if m.toDst[i] < 0 && !blank(&m.src[i]) {
+			m.src[i].Content = mailproof.Short{}
 			n++
 		}
 	}
@@ -233,7 +237,7 @@ func (m *partMatch) changed(i, j int) mailproof.Reason {
 	size := name + ": " + sizes(a.Size, b.Size)
 	text := isText(a) && isText(b)
 	switch {
-	case b.Size == 0:
+	case blank(b):
 		return mailproof.Reason{Code: ReasonPartEmptied, Evidence: size}
 	case text && a.Squeezed == b.Squeezed && b.Size > a.Size:
 		return mailproof.Reason{Code: ReasonLineWrapped, Evidence: size + ", line breaks or white space added"}
@@ -263,6 +267,9 @@ func partNotes(src, dst *mailproof.Detail) []mailproof.Reason {
 			continue
 		}
 		a, b := &m.src[i], &m.dst[j]
+		if blank(a) {
+			continue
+		}
 		if a.FileName != b.FileName {
 			out = append(out, mailproof.Reason{Code: ReasonFileName, Evidence: fmt.Sprintf("part %d %s: %s", i+1, printable(a.Type), change(a.FileName, b.FileName))})
 		}

@@ -122,6 +122,7 @@ func ofContent(rows iter.Seq2[*mailproof.Row, error], t mailproof.Tier) iter.Seq
 	}
 }
 
+// markSet marks a set of equal contents; only the marks of leftovers count.
 func (e *engine) markSet(src, dst []mailproof.Row) error {
 	if len(src) == 0 {
 		return nil
@@ -144,7 +145,7 @@ func (e *engine) markSet(src, dst []mailproof.Row) error {
 			if err != nil {
 				return err
 			}
-			if x.mark && !x.s.paired.has(n) {
+			if x.mark {
 				x.s.marked.set(n)
 			}
 		}
