@@ -72,7 +72,8 @@ func (g *Generator) png() []byte {
 		}
 	}
 	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
+	encoder := png.Encoder{BufferPool: &g.pngBuffer}
+	if err := encoder.Encode(&b, img); err != nil {
 		panic(err) // a bytes.Buffer takes everything, and the image is valid
 	}
 	return b.Bytes()
@@ -96,3 +97,9 @@ func (g *Generator) zip() []byte {
 	}
 	return b.Bytes()
 }
+
+// pngBuffer keeps the encoder's buffers, a megabyte, from picture to picture.
+type pngBuffer struct{ buffer *png.EncoderBuffer }
+
+func (p *pngBuffer) Get() *png.EncoderBuffer  { return p.buffer }
+func (p *pngBuffer) Put(b *png.EncoderBuffer) { p.buffer = b }

@@ -56,7 +56,7 @@ func TestWellFormed(t *testing.T) {
 	g := mailgen.New(1)
 	for _, kind := range mailgen.Kinds() {
 		t.Run(kind.String(), func(t *testing.T) {
-			for range 60 {
+			for range 30 {
 				raw := g.Message(kind, date)
 				if bytes.Contains(bytes.ReplaceAll(raw, []byte("\r\n"), nil), []byte("\n")) || bytes.ContainsAny(raw, "\x00") {
 					t.Fatalf("bare LF or NUL in\n%s", raw)

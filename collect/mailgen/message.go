@@ -47,8 +47,9 @@ func Kinds() []Kind {
 // Generator makes messages. The same seed and the same calls give the same
 // octets. It may not be used by two goroutines at a time.
 type Generator struct {
-	rng    *rand.Rand
-	serial int
+	rng       *rand.Rand
+	serial    int
+	pngBuffer pngBuffer
 }
 
 // New returns a generator.
