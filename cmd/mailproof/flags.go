@@ -41,7 +41,7 @@ type dnsFlags struct {
 
 func (f *workFlags) addAccounts(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&f.source, "source", "", "one account by itself: `URL` of the old server, imaps://USER@HOST[:PORT]; %40 for an @ in the user")
+	fs.StringVar(&f.source, "source", "", "one account by itself: `URL` of the old server, imaps://USER@HOST[:PORT]; %40 for an @ in the user;\nwith --accounts: where the accounts of the list live, imaps://HOST[:PORT]")
 	fs.StringVar(&f.destination, "destination", "", "the same for the new server")
 	fs.StringVar(&f.sourcePassword, "source-password", "", "`reference` to the password: env:NAME, file:PATH, cmd:ARGV, keyring:NAME, age:FILE or prompt")
 	fs.StringVar(&f.destinationPassword, "destination-password", "", "the same for the new server")
@@ -106,8 +106,15 @@ func (a *app) options(cmd *cobra.Command, f *workFlags, cfg *config.Config, side
 	if o.DNS, err = f.dns.options(cfg); err != nil {
 		return o, err
 	}
+	o.Connections = map[string]int{}
+	for _, s := range []config.Server{cfg.Source, cfg.Destination} {
+		if s.Host != "" && s.Connections > 0 {
+			o.Connections[s.Host] = s.Connections
+		}
+	}
+	o.MaxConnections = cfg.Limits.Connections
 	if len(sides) > 0 {
-		o.Accounts, err = a.entries(f, cfg, sides)
+		o.Accounts, err = a.entries(cmd.Context(), f, cfg, sides)
 	}
 	return o, err
 }
@@ -154,19 +161,27 @@ func (f *dnsFlags) options(cfg *config.Config) (engagement.DNSOptions, error) {
 
 // entries finds the accounts to work on: one by flags, a list by flag, or the
 // list of the configuration.
-func (a *app) entries(f *workFlags, cfg *config.Config, sides []mailproof.Side) ([]engagement.Account, error) {
+func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sides []mailproof.Side) ([]engagement.Account, error) {
 	single := f.source != "" || f.destination != ""
+	defaults := cfg.Defaults(sides...)
 	var entries []config.Entry
 	switch {
 	case single && f.accounts != "":
-		return nil, errors.New("--accounts goes without --source and --destination")
+		// A list and where its accounts live: imaps://HOST without a user.
+		if f.source != "" {
+			defaults.Source = config.Server{URL: f.source, Password: f.sourcePassword}
+		}
+		if f.destination != "" {
+			defaults.Destination = config.Server{URL: f.destination, Password: f.destinationPassword}
+		}
 	case single:
 		e, err := f.single(sides)
 		if err != nil {
 			return nil, err
 		}
 		entries = []config.Entry{e}
-	default:
+	}
+	if entries == nil {
 		path := f.accounts
 		if path == "" {
 			path = cfg.ListPath()
@@ -175,7 +190,7 @@ func (a *app) entries(f *workFlags, cfg *config.Config, sides []mailproof.Side) 
 			return nil, hinted{errors.New("no accounts given"),
 				"give one by --source URL --destination URL, a list by --accounts FILE, or write the files with mailproof init"}
 		}
-		list, preview, err := config.ReadAccounts(path, cfg.Defaults(sides...))
+		list, preview, err := config.ReadAccounts(path, defaults)
 		if err != nil {
 			return nil, err
 		}
@@ -191,7 +206,7 @@ func (a *app) entries(f *workFlags, cfg *config.Config, sides []mailproof.Side) 
 	if err != nil {
 		return nil, err
 	}
-	return a.accounts(entries), nil
+	return a.accounts(ctx, entries, sides)
 }
 
 func (f *workFlags) single(sides []mailproof.Side) (config.Entry, error) {
@@ -225,9 +240,20 @@ func only(entries []config.Entry, names []string) ([]config.Entry, error) {
 }
 
 // accounts joins entries with the means to get their passwords. Each reference
-// is resolved once.
-func (a *app) accounts(entries []config.Entry) []engagement.Account {
+// is resolved once, and those that ask somebody are asked now, before a
+// progress display is in the way.
+func (a *app) accounts(ctx context.Context, entries []config.Entry, sides []mailproof.Side) ([]engagement.Account, error) {
 	resolver := credential.NewResolver(credential.TerminalPrompter{})
+	var refs []credential.Ref
+	for _, e := range entries {
+		for _, side := range sides {
+			refs = append(refs, e.Password(side))
+		}
+	}
+	if err := resolver.Ask(ctx, refs...); err != nil {
+		return nil, err
+	}
+	a.resolver = resolver
 	out := make([]engagement.Account, len(entries))
 	for i, e := range entries {
 		get := func(side mailproof.Side) engagement.Password {
@@ -242,7 +268,7 @@ func (a *app) accounts(entries []config.Entry) []engagement.Account {
 			a.warnAbout(e.Name, e.Endpoint(side))
 		}
 	}
-	return out
+	return out, nil
 }
 
 // warnAbout says aloud what the user asked for in so many words and may have
@@ -282,8 +308,9 @@ func commandLine(args []string) string {
 }
 
 func maskReference(text string) string {
-	if _, err := credential.Parse(text); err != nil {
+	ref, err := credential.Parse(text)
+	if err != nil {
 		return mailproof.SecretMask
 	}
-	return text
+	return ref.String()
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/credential"
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
 	"github.com/mailproof/mailproof/cmd/internal/terminal"
 )
@@ -74,6 +75,7 @@ type app struct {
 	// stagesOnErr sends the lines of finished stages to stderr, where stdout
 	// carries JSON.
 	stagesOnErr bool
+	resolver    *credential.Resolver // of the passwords in use; nil where there are none
 	warned      map[string]bool
 	said        map[string]bool
 }

@@ -111,10 +111,11 @@ func (a *app) table(titles ...string) *table {
 			title = title[1:]
 		}
 		c := terminal.Column{Title: title, Right: right}
-		if !right && i == len(titles)-1 {
-			c.Min = 20
-		} else if !right {
-			c.Min = 12
+		switch last := i == len(titles)-1; {
+		case last && !right:
+			c.Min = 36 // what was found gives way last
+		case !right:
+			c.Min = 10
 		}
 		t.Columns = append(t.Columns, c)
 	}
@@ -142,6 +143,14 @@ func (a *app) withEngagement(ctx context.Context, cfg *config.Config, o engageme
 	defer func() {
 		if cerr := e.Close(); err == nil {
 			err = cerr
+		}
+	}()
+	defer func() {
+		if a.resolver == nil {
+			return
+		}
+		for _, w := range a.resolver.Warnings() {
+			a.warnOnce(w, "%s", w)
 		}
 	}()
 	return f(hard, e)

@@ -116,7 +116,11 @@ func setUpStage(env *testscript.Env) error {
 		st.source.Close()
 		st.destination.Close()
 	})
-	env.Defer(func() { refuseSecrets(env.T(), env.WorkDir) })
+	env.Defer(func() {
+		if err := findSecrets(env.WorkDir); err != nil {
+			env.T().Fatal(err)
+		}
+	})
 	return nil
 }
 
@@ -129,11 +133,11 @@ func closedPort() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// refuseSecrets looks for the passwords in every file under dir, the ledger
-// and its write-ahead log included.
-func refuseSecrets(t testscript.T, dir string) {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || strings.HasSuffix(path, ".list-with-passwords") {
+// findSecrets looks for the passwords in every file under dir, the ledger and
+// its write-ahead log included.
+func findSecrets(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		data, err := os.ReadFile(path)
@@ -142,14 +146,11 @@ func refuseSecrets(t testscript.T, dir string) {
 		}
 		for _, s := range secrets {
 			if bytes.Contains(data, []byte(s)) {
-				t.Fatal(fmt.Sprintf("a password stands in %s", path))
+				return fmt.Errorf("a password stands in %s", path)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }

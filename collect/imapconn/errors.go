@@ -43,7 +43,7 @@ func (st status) ok() bool { return st.typ == "OK" }
 // Gmail, Exchange Online, Yahoo and Dovecot have no common response code.
 var throttled = []string{
 	"throttl", "too many simultaneous connections", "maximum number of connections", "too many connections",
-	"exceeded command or bandwidth limits", "rate limit", "too many login", "try again later", "server busy",
+	"exceeded command or bandwidth limits", "rate limit", "slow down", "too many login", "try again later", "server busy",
 }
 
 // tooLarge are the texts of servers that lack the code TOOBIG (RFC 4469).

@@ -87,7 +87,6 @@ type Limits struct {
 
 // Report is what the report says beside the figures.
 type Report struct {
-	Title         string  `toml:"title"`
 	IntendedUsers string  `toml:"intended_users"`
 	Customers     []Party `toml:"customers"` // who sign for the customer
 	Providers     []Party `toml:"providers"`

@@ -151,7 +151,7 @@ func receive(account, _ string, raw []byte) ([]byte, error) {
 		return nil, errors.New(Refusal)
 	}
 	if account == Rewritten {
-		return append([]byte("X-MS-Exchange-Organization-SCL: -1\r\n"), raw...), nil
+		return imapmem.Exchange(raw), nil
 	}
 	return raw, nil
 }

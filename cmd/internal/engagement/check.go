@@ -2,6 +2,7 @@ package engagement
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -81,7 +82,7 @@ func (e *Engagement) checkOne(ctx context.Context, a Account) AccountCheck {
 		side *SideCheck
 	}{{"source", &c.Source}, {"destination", &c.Destination}} {
 		if s.side.Err != nil {
-			c.Problems = append(c.Problems, fmt.Sprintf("%s: %v", s.name, s.side.Err))
+			c.Problems = append(c.Problems, s.name+" "+brief(s.side.Err))
 		}
 	}
 	if len(c.Problems) == 0 {
@@ -90,19 +91,36 @@ func (e *Engagement) checkOne(ctx context.Context, a Account) AccountCheck {
 	return c
 }
 
-// measureFor bounds the sample that the throughput is measured with.
+// brief is an error in the space of a table: the kind of trouble and the
+// server's own words, without address and user, which the row has.
+func brief(err error) string {
+	var se *mailproof.ServerError
+	switch {
+	case !errors.As(err, &se):
+		return "cannot be reached: " + err.Error()
+	case se.Kind == mailproof.ErrAuth && se.Code != "":
+		return "refused the sign-in: " + se.Code
+	case se.Words() != "":
+		return se.Kind.String() + ": " + se.Words()
+	case se.Err != nil:
+		return se.Kind.String() + ": " + se.Err.Error()
+	}
+	return se.Kind.String()
+}
+
+// These bound the sample that the throughput is measured with.
 const (
 	measureOctets   = 4 << 20
 	measureMessages = 50
 )
 
 func (e *Engagement) checkSide(ctx context.Context, a Account, side mailproof.Side) (s SideCheck) {
-	r, err := e.dialReader(ctx, a, side)
+	r, done, err := e.dialReader(ctx, a, side)
 	if err != nil {
 		s.Err = err
 		return s
 	}
-	defer r.Close()
+	defer done()
 	s.Server = r.Server()
 	if s.Mailboxes, s.Err = r.Mailboxes(ctx); s.Err != nil {
 		return s

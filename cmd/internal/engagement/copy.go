@@ -164,16 +164,16 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 		if !any {
 			return nil
 		}
-		src, err := e.dialReader(ctx, a, mailproof.Source)
+		src, closeSource, err := e.dialReader(ctx, a, mailproof.Source)
 		if err != nil {
 			return err
 		}
-		defer src.Close()
-		dst, err := e.dialWriter(ctx, a)
+		defer closeSource()
+		dst, closeDestination, err := e.dialWriter(ctx, a)
 		if err != nil {
 			return err
 		}
-		defer dst.Close()
+		defer closeDestination()
 		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused}, wanted, transfer.Options{
 			Pass: pass, Account: a.Name, AppendLimit: dst.Server().AppendLimit, Progress: progress, Stop: e.Stop,
 		})

@@ -70,8 +70,12 @@ type Options struct {
 	Depth    mailproof.Depth
 	Reverify bool
 	Parallel int // accounts worked on at once; 0 means 4
-	Tool     string
-	Command  string // the command line, for the ledger and the report
+	// MaxConnections bounds the connections to one server at once; Connections
+	// does so for single hosts. 0 means no bound beside Parallel.
+	MaxConnections int
+	Connections    map[string]int
+	Tool           string
+	Command        string // the command line, for the ledger and the report
 	// ConnectTimeout and ProgressTimeout bound how long a server may be silent.
 	ConnectTimeout, ProgressTimeout time.Duration
 	// Progress opens the display of one stage; nil shows nothing.
@@ -100,6 +104,7 @@ type Engagement struct {
 	rules   diff.Rules
 	refused refusals
 	wrong   wrongLogins
+	lines   lines
 }
 
 // Open opens the engagement in dir for writing, and makes the ledger where
@@ -229,20 +234,84 @@ func (e *Engagement) connection(ctx context.Context, a Account, side mailproof.S
 	return c, nil
 }
 
-func (e *Engagement) dialReader(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, error) {
+// dialReader signs in to read. done closes the connection and makes room for
+// the next one to that server.
+func (e *Engagement) dialReader(ctx context.Context, a Account, side mailproof.Side) (r *imapconn.Reader, done func(), err error) {
 	c, err := e.connection(ctx, a, side)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return imapconn.DialReader(ctx, c)
+	leave, err := e.lines.enter(ctx, side.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	if err != nil {
+		return nil, nil, err
+	}
+	if r, err = imapconn.DialReader(ctx, c); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return r, func() {
+		// What was read is recorded by now: a server that will not say goodbye
+		// takes nothing from it.
+		_ = r.Close()
+		leave()
+	}, nil
 }
 
-func (e *Engagement) dialWriter(ctx context.Context, a Account) (*imapconn.Writer, error) {
+func (e *Engagement) dialWriter(ctx context.Context, a Account) (w *imapconn.Writer, done func(), err error) {
 	c, err := e.connection(ctx, a, mailproof.Destination)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return imapconn.DialWriter(ctx, c)
+	leave, err := e.lines.enter(ctx, mailproof.Destination.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	if err != nil {
+		return nil, nil, err
+	}
+	if w, err = imapconn.DialWriter(ctx, c); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return w, func() {
+		_ = w.Close() // every append has had its answer
+		leave()
+	}, nil
+}
+
+func (e *Engagement) connectionsTo(ep mailproof.Endpoint) int {
+	if n := e.Connections[ep.Host]; n > 0 {
+		return n
+	}
+	return e.MaxConnections
+}
+
+// lines counts the connections to each server, over all accounts.
+type lines struct {
+	mu     sync.Mutex
+	places map[string]chan struct{}
+}
+
+// enter waits for a place at a server that takes most connections at once; 0
+// is any number. Sides are counted apart: a copy holds one connection of each,
+// and on one and the same server would wait for itself.
+func (l *lines) enter(ctx context.Context, server string, most int) (leave func(), err error) {
+	if most <= 0 {
+		return func() {}, nil
+	}
+	l.mu.Lock()
+	if l.places == nil {
+		l.places = map[string]chan struct{}{}
+	}
+	place, ok := l.places[server]
+	if !ok {
+		place = make(chan struct{}, most)
+		l.places[server] = place
+	}
+	l.mu.Unlock()
+	select {
+	case place <- struct{}{}:
+		return func() { <-place }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // beginPass records that a pass begins; the function it returns records its

@@ -66,32 +66,29 @@ func (e *Engagement) excluded(side mailproof.Side) func(mailproof.Mailbox) (stri
 
 func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Options) (collect.Summary, error) {
 	rec := recorder{e.ledger}
-	r, err := e.signInOnce(ctx, a, o.Side)
+	r, done, err := e.signInOnce(ctx, a, o.Side)
 	if err != nil {
 		if ctx.Err() != nil {
 			return collect.Summary{}, err
 		}
 		return collect.Summary{}, collect.Failed(ctx, rec, o, mailproof.ServerInfo{Address: a.Endpoint(o.Side).Address()}, err)
 	}
-	sum, err := collect.Inventory(ctx, r, rec, o)
-	// What the sign-off says was read is on disk by now; a server that will
-	// not say goodbye properly takes nothing from it.
-	_ = r.Close()
-	return sum, err
+	defer done()
+	return collect.Inventory(ctx, r, rec, o)
 }
 
 // signInOnce dials, but never again where the server refused the password
 // before: servers lock accounts after a few wrong ones.
-func (e *Engagement) signInOnce(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, error) {
+func (e *Engagement) signInOnce(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, func(), error) {
 	key := login{a.Name, side}
 	if err := e.wrong.get(key); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	r, err := e.dialReader(ctx, a, side)
+	r, done, err := e.dialReader(ctx, a, side)
 	if mailproof.KindOf(err) == mailproof.ErrAuth {
 		e.wrong.set(key, err)
 	}
-	return r, err
+	return r, done, err
 }
 
 type login struct {
