@@ -3,6 +3,7 @@ package imapconn
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +18,7 @@ import (
 
 // realServers are the servers that the environment names: HOST:PORT without
 // TLS, where any user signs in with the password "pw".
-func realServers(t *testing.T) map[string]Config {
+func realServers(t testing.TB) map[string]Config {
 	t.Helper()
 	servers := map[string]Config{}
 	for _, name := range []string{"DOVECOT", "CYRUS", "COURIER"} {
@@ -193,4 +194,69 @@ func user(server string) string {
 		name += "@sdbox"
 	}
 	return name
+}
+
+// BenchmarkServers reads 10,000 small messages of every real server, through
+// Bodies and as a raw drain, both with SHA-256 of every octet.
+func BenchmarkServers(b *testing.B) {
+	const n = 10_000
+	for name, config := range realServers(b) {
+		ctx := context.Background()
+		w, err := DialWriter(ctx, config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var total int64
+		for i := range n {
+			body := fmt.Appendf(nil, "Subject: %d\r\n\r\n%s", i, bytes.Repeat([]byte("0123456789abcde\r\n"), 120+i%600))
+			total += int64(len(body))
+			if _, _, err := w.Append(ctx, "INBOX", nil, time.Time{}, int64(len(body)), bytes.NewReader(body)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		w.Close()
+		b.Run(name+"/drain", func(b *testing.B) {
+			b.SetBytes(total)
+			for b.Loop() {
+				conn, err := net.Dial("tcp", config.Endpoint.Address())
+				if err != nil {
+					b.Fatal(err)
+				}
+				fmt.Fprintf(conn, "a LOGIN \"%s\" pw\r\nb EXAMINE INBOX\r\nc UID FETCH 1:* (UID BODY.PEEK[])\r\nd LOGOUT\r\n", config.Endpoint.User)
+				h := sha256.New()
+				got, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{conn}, make([]byte, 64<<10))
+				if err != nil || got < total {
+					b.Fatal(got, err)
+				}
+				conn.Close()
+			}
+		})
+		b.Run(name+"/bodies", func(b *testing.B) {
+			b.SetBytes(total)
+			for b.Loop() {
+				r, err := DialReader(ctx, config)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := r.Examine(ctx, "INBOX"); err != nil {
+					b.Fatal(err)
+				}
+				var list []mailproof.Metadata
+				if err := r.Metadata(ctx, func(m mailproof.Metadata) error { list = append(list, m); return nil }); err != nil {
+					b.Fatal(err)
+				}
+				h, buf, read := sha256.New(), make([]byte, 64<<10), 0
+				unread, err := r.Bodies(ctx, list, func(_ mailproof.UID, _ int64, body io.Reader) error {
+					read++
+					h.Reset()
+					_, err := io.CopyBuffer(struct{ io.Writer }{h}, body, buf)
+					return err
+				})
+				if err != nil || len(unread) > 0 || read != n {
+					b.Fatal(read, len(unread), err)
+				}
+				r.Close()
+			}
+		})
+	}
 }
