@@ -5,10 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"testing/iotest"
-
-	"reflect"
 
 	"github.com/mailproof/mailproof"
 )
@@ -34,6 +33,8 @@ func corpusFiles(t testing.TB) []string {
 	return files
 }
 
+// Every message of the corpora has a fingerprint in which every octet is
+// accounted for, however it is read; the size of its ledger row is logged.
 func TestCorpora(t *testing.T) {
 	var octets, rows, n int
 	for _, f := range corpusFiles(t) {
@@ -60,7 +61,8 @@ func TestCorpora(t *testing.T) {
 		}
 		octets, rows, n = octets+len(raw), rows+len(row), n+1
 	}
-	if n > 0 {
-		t.Logf("%d messages, %d octets, %d octets of detail each", n, octets, rows/n)
+	if n == 0 {
+		t.Skip("MAILPROOF_CORPORA names no folder of messages")
 	}
+	t.Logf("%d messages, %d octets, %d octets of detail each", n, octets, rows/n)
 }
