@@ -69,6 +69,21 @@ func wellFormed(t *testing.T, raw []byte) {
 	}
 }
 
+// Text in any encoding and charset becomes UTF-8 in base64.
+func TestExchangeWritesUTF8(t *testing.T) {
+	for _, part := range []string{
+		"iso-8859-1\r\nContent-Transfer-Encoding: base64\r\n\r\n5Pb8\r\n",
+		"iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=E4=F6=FC",
+		"windows-1252\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xe4\xf6\xfc",
+		"utf-8; format=flowed\r\n\r\näöü",
+	} {
+		got := string(imapmem.Exchange([]byte("Content-Type: text/plain; charset=" + part)))
+		if want := "Content-Type: text/plain;\r\n\tcharset=utf-8\r\nContent-Transfer-Encoding: base64\r\nMIME-Version: 1.0\r\n\r\nw6TDtsO8\r\n"; !strings.HasSuffix(got, want) {
+			t.Errorf("%q became %q", part, got)
+		}
+	}
+}
+
 // What cannot be read for certain is left alone, and nothing panics.
 func TestExchangeLeavesTheUncertain(t *testing.T) {
 	for _, raw := range []string{

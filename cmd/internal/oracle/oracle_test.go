@@ -1,11 +1,14 @@
 package oracle
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -251,6 +254,53 @@ func TestPlantedOnRealServers(t *testing.T) {
 			r := Compare(want, read(t, l, Options{}), nil)
 			if r.Counts != (Counts{Identical: 37, Missing: 1, Altered: 1, Surplus: 1, Moved: 1, Flags: 1}) {
 				t.Error(r)
+			}
+		})
+	}
+}
+
+func TestNormalise(t *testing.T) {
+	for in, want := range map[string]string{"a\r\nb\r\n": "a\nb", "a\nb": "a\nb", "a\rb\n\n": "a\rb", "": ""} {
+		if got := string(Normalise([]byte(in))); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// A server that leaves messages out, or gives one twice, is found out.
+func TestDishonestServer(t *testing.T) {
+	one := "* 1 FETCH (UID 1 FLAGS () INTERNALDATE \" 1-Jan-2020 00:00:00 +0000\" BODY[] {1}\r\nx)\r\n"
+	for name, tt := range map[string]struct {
+		fetched string
+		fine    bool
+	}{
+		"honest":    {one + strings.ReplaceAll(one, "1 FETCH (UID 1", "2 FETCH (UID 2"), true},
+		"other way": {strings.ReplaceAll(one, "1 FETCH (UID 1", "2 FETCH (UID 2") + "* 1 FETCH (BODY[] \"x\" UID 1 FLAGS () INTERNALDATE \" 1-Jan-2020 00:00:00 +0000\")\r\n", true},
+		"unasked":   {"* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n" + one, false},
+		"one":       {one, false},
+		"twice":     {one + one, false},
+		"none":      {"", false},
+		"date":      {strings.ReplaceAll(one, "Jan", "Foo") + one, false},
+		"item":      {strings.ReplaceAll(one, "FLAGS ()", "X-GM-MSGID 1") + one, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			c := &Conn{nc: client, r: bufio.NewReader(client), stop: func() bool { return true }}
+			go func() {
+				r := bufio.NewReader(server)
+				for _, answer := range []string{"* 2 EXISTS\r\n", tt.fetched, ""} {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					tag, _, _ := strings.Cut(line, " ")
+					_, _ = io.WriteString(server, answer+tag+" OK done\r\n")
+				}
+			}()
+			defer c.Close()
+			f, err := c.Read("INBOX", Options{})
+			if (err == nil) != tt.fine {
+				t.Errorf("%v, %v", f, err)
 			}
 		})
 	}
