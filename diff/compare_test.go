@@ -159,6 +159,10 @@ func TestVerdicts(t *testing.T) {
 			"message-id-changed: “<1@old.example>” → “<new@x>”\nsubject-changed: “Offer 1” → “x”"},
 		{"domain of the id, and body", nil, func(m *mail) { m.id = "<1@domino>"; m.parts = m.parts[:1] }, mailproof.Altered, mailproof.T3b,
 			"message-id-changed: “<1@old.example>” → “<1@domino>”\npart-lost: part 2 application/pdf “offer.pdf”: 182,044 octets"},
+		{"no id, and another body", func(m *mail) { m.id = "" }, func(m *mail) { m.parts = m.parts[:1] }, mailproof.Altered, mailproof.T4,
+			"part-lost: part 2 application/pdf “offer.pdf”: 182,044 octets"},
+		{"an id invented, and another body", func(m *mail) { m.id = "" }, func(m *mail) { m.id = "<x@x>"; m.parts = m.parts[:1] }, mailproof.Altered, mailproof.T4,
+			"message-id-added: “<x@x>”\npart-lost: part 2 application/pdf “offer.pdf”: 182,044 octets"},
 		{"stub", nil, func(m *mail) {
 			m.stub = true
 			m.parts = []fakePart{{typ: "text/plain", text: "could not be retrieved"}}

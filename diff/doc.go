@@ -22,7 +22,9 @@
 // T3b and T4 are suggestions. They pair only where the Date is the same too or
 // where INTERNALDATE, From and Subject are, and T4 then only if one of the two
 // has no Message-ID: otherwise today's report would pass for yesterday's and
-// hide that one of them is missing.
+// hide that one of them is missing. Last at T4 come messages of which one has
+// no Message-ID and that share INTERNALDATE, Date, From and Subject, but no
+// body. Suggestions are not made among more than 128 messages a side.
 //
 // Both inventories are read as sorted streams and merged. What is kept for each
 // message is a few bits; leftovers are taken into memory once there are few

@@ -110,6 +110,11 @@ func (e *engine) run(s sink) error {
 			return err
 		}
 	}
+	if e.src.unpaired() > 0 && e.dst.unpaired() > 0 {
+		if err := e.pairByHead(); err != nil {
+			return err
+		}
+	}
 	if err := e.markTwins(); err != nil {
 		return err
 	}
