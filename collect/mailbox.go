@@ -90,6 +90,10 @@ func (s *scanner) broken(ctx context.Context, scan mailproof.MailboxScan, err er
 // spared.
 var errRecorder = errors.New("ledger")
 
+// IsLedger reports whether an error of a pass came from the ledger, so that it
+// concerns every account and not only this one.
+func IsLedger(err error) bool { return errors.Is(err, errRecorder) }
+
 func recorded(err error) error {
 	if err == nil {
 		return nil
