@@ -94,7 +94,8 @@ func Open(ctx context.Context, path string) (_ *Ledger, err error) {
 
 // OpenReadOnly opens the ledger for reading. It neither migrates nor changes
 // the file, works beside a writer, and works where the folder cannot be
-// written. A ledger of an earlier version yields [ErrOlder].
+// written. Where it can, SQLite may leave an empty -wal and a -shm file beside
+// the ledger, which the next writer removes. A ledger of an earlier version yields [ErrOlder].
 func OpenReadOnly(ctx context.Context, path string) (_ *Ledger, err error) {
 	path, err = resolve(path)
 	if err != nil {

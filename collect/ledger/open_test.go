@@ -351,6 +351,34 @@ func unprivileged(t *testing.T, test, env string) (string, error) {
 	return string(out), err
 }
 
+// A reader changes no octet of the ledger, and leaves nothing that another one
+// needs: the file alone is the ledger. The view is for the sqlite3 shell.
+func TestReaderChangesNothing(t *testing.T) {
+	path := filled(t, 60)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count(t, l)
+	var n, whole int
+	if err := l.readers.QueryRowContext(t.Context(), "SELECT count(*), sum(length(t4) = 64 AND account = 'anna' AND side = 'source' AND mailbox = 'INBOX' AND uid BETWEEN 1 AND 60 AND state = 'read' AND internaldate_utc > '2017') FROM messages").Scan(&n, &whole); err != nil || n != 60 || whole != 60 {
+		t.Errorf("the view for people: %d, %d, %v", n, whole, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed, %v", err)
+	}
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
+		t.Errorf("%d octets in the -wal of a reader", wal.Size())
+	}
+}
+
 // Every table refuses every change, whatever it holds: also those that a later
 // version adds.
 func TestAppendOnly(t *testing.T) {
@@ -430,6 +458,8 @@ func TestEndsOnce(t *testing.T) {
 	}
 	refused("a second end of a mailbox", w.End(ctx, mailproof.MailboxState{}, mailproof.MailboxScan{}))
 	refused("a message after the end", w.Add(ctx, benchMessage(mailproof.MessageKey{Side: mailproof.Source, Account: "anna", Mailbox: "INBOX", UIDValidity: 1}, 1)))
+	refused("the end of a pass as running", l.EndPass(ctx, pass, mailproof.PassRunning, "", 0, 0))
+	refused("the end of a pass in no state", l.EndPass(ctx, pass, 9, "", 0, 0))
 	refused("the end of a scan as running", l.EndScan(ctx, scan))
 	scan.State = mailproof.PassCancelled
 	if err := l.EndScan(ctx, scan); err != nil {

@@ -58,9 +58,13 @@ func (l *Ledger) BeginPass(ctx context.Context, p mailproof.Pass) (mailproof.Pas
 
 // EndPass records how a pass ended, once. The state is a final one.
 func (l *Ledger) EndPass(ctx context.Context, id mailproof.PassID, state mailproof.PassState, errText string, messages, bytes int64) error {
+	final, err := state.MarshalText()
+	if err != nil {
+		return err
+	}
 	return l.write(ctx, durable, 1, func(t *tx) error {
 		return t.once(fmt.Sprintf("pass %d", id), "UPDATE pass SET finished = ?, state = ?, error = ?, messages = ?, bytes = ? WHERE id = ?",
-			now(), state.String(), errText, messages, bytes, int64(id))
+			now(), string(final), errText, messages, bytes, int64(id))
 	})
 }
 
@@ -135,6 +139,10 @@ func (l *Ledger) EndScan(ctx context.Context, s mailproof.Scan) error {
 	if err != nil {
 		return err
 	}
+	state, err := s.State.MarshalText()
+	if err != nil {
+		return err
+	}
 	return l.write(ctx, durable, 1, func(t *tx) error {
 		account, err := t.account(s.Account)
 		if err != nil {
@@ -142,7 +150,7 @@ func (l *Ledger) EndScan(ctx context.Context, s mailproof.Scan) error {
 		}
 		return t.once(fmt.Sprintf("pass %d, %s %s", s.Pass, s.Side, s.Account),
 			"UPDATE scan SET finished = ?, state = ?, error = ?, server = ? WHERE pass = ? AND account = ? AND side = ?",
-			timeText(s.Finished), s.State.String(), s.Error, server, int64(s.Pass), account, sideText(s.Side))
+			timeText(s.Finished), string(state), s.Error, server, int64(s.Pass), account, sideText(s.Side))
 	})
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding"
 	"errors"
 	"fmt"
 	"slices"
@@ -94,10 +95,28 @@ func (t *tx) exception(pass mailproof.PassID, account int64, position int, e *ma
 	if err != nil {
 		return err
 	}
+	names, err := namesOf(e.Verdict, e.Tier, e.Disposition)
+	if err != nil {
+		return err
+	}
 	_, err = t.exec(`INSERT INTO exception (pass, account, position, series, number, mailbox, counterpart, message_id, subject, size, verdict, tier, reasons, disposition)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, int64(pass), account, position, series, number, e.Mailbox, counterpart,
-		e.MessageID, e.Subject, e.Size, e.Verdict.String(), e.Tier.String(), reasons, e.Disposition.String())
+		e.MessageID, e.Subject, e.Size, names[0], names[1], reasons, names[2])
 	return err
+}
+
+// namesOf returns the names that enumerations are stored by; one without a name
+// must not end up as its zero value.
+func namesOf(values ...encoding.TextMarshaler) ([]string, error) {
+	names := make([]string, len(values))
+	for i, v := range values {
+		text, err := v.MarshalText()
+		if err != nil {
+			return nil, err
+		}
+		names[i] = string(text)
+	}
+	return names, nil
 }
 
 // exceptionNumber returns the number of a message in a series, the next free
