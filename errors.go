@@ -11,18 +11,18 @@ type ErrorKind uint8
 
 // The kinds.
 const (
-	ErrOther        ErrorKind = iota
-	ErrUnknownHost            // the name does not resolve
-	ErrUnreachable            // nobody answers at the address
-	ErrTLS                    // the certificate does not verify, or there is no TLS where it is required
-	ErrAuth                   // the server refused the sign-in
-	ErrConnection             // the connection was cut, or went silent; trying again may help
-	ErrProtocol               // the server said something that cannot be understood
-	ErrRefused                // the server answered NO or BAD to one command; its words are in Text
-	ErrNoMailbox              // the mailbox does not exist or cannot be selected
-	ErrThrottled              // too many connections or commands; try later, with fewer
-	ErrTooLarge               // the message exceeds what the server takes
-	ErrQuota                  // the mailbox is full
+	ErrOther       ErrorKind = iota
+	ErrUnknownHost           // the name does not resolve
+	ErrUnreachable           // nobody answers at the address
+	ErrTLS                   // the certificate does not verify, or there is no TLS where it is required
+	ErrAuth                  // the server refused the sign-in
+	ErrConnection            // the connection was cut, or went silent; trying again may help
+	ErrProtocol              // the server said something that cannot be understood
+	ErrRefused               // the server answered NO or BAD to one command; its words are in Text
+	ErrNoMailbox             // the mailbox does not exist or cannot be selected
+	ErrThrottled             // too many connections or commands; try later, with fewer
+	ErrTooLarge              // the message exceeds what the server takes
+	ErrQuota                 // the mailbox is full
 )
 
 var errorKindNames = map[ErrorKind]string{

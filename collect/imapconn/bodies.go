@@ -244,11 +244,6 @@ func (b *bodies) pause(ctx context.Context, pace backoff.BackOff, cause error) e
 	return sleep(ctx, wait)
 }
 
-// allLost reports whether there is anything left that was not set aside.
-func (b *bodies) allLost(left [][]mailproof.UID) bool {
-	return len(b.remaining(left)) > 0 || len(left) > 0
-}
-
 // remaining takes out of the batches what was read or set aside.
 func (b *bodies) remaining(batches [][]mailproof.UID) [][]mailproof.UID {
 	var out [][]mailproof.UID

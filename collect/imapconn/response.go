@@ -154,10 +154,7 @@ func literalAtEnd(line string) (before string, size int64, found bool, err error
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return line, 0, false, nil
 	}
-	before = line[:open]
-	if strings.HasSuffix(before, "~") { // literal8, RFC 3516
-		before = before[:len(before)-1]
-	}
+	before = strings.TrimSuffix(line[:open], "~") // of a literal8, RFC 3516
 	if before != "" && !strings.HasSuffix(before, " ") && !strings.HasSuffix(before, "(") && !strings.HasSuffix(before, "\t") {
 		return line, 0, false, nil // the tail of an atom
 	}
