@@ -48,6 +48,11 @@ func TestFindings(t *testing.T) {
 		{"relocated", func(src, dst *fake) { src.add("INBOX", letter(1)); dst.add("Archive", letter(1)) }, mailproof.Complete, ""},
 		{"to the trash", func(src, dst *fake) { src.add("INBOX", letter(1)); dst.add("Trash", letter(1)) }, mailproof.Incomplete, "messages.relocated-to-trash fail"},
 		{"from the trash", func(src, dst *fake) { src.add("Trash", letter(1)); dst.add("INBOX", letter(1)) }, mailproof.Complete, ""},
+		{"from the trash to the junk", func(src, dst *fake) {
+			dst.addBox(mailproof.Mailbox{Name: "Spam", SpecialUse: mailproof.UseJunk})
+			src.add("Trash", letter(1))
+			dst.add("Spam", letter(1))
+		}, mailproof.Complete, ""},
 		{"altered", func(src, dst *fake) {
 			m := letter(1)
 			src.add("INBOX", m)
@@ -214,6 +219,35 @@ func TestDispositions(t *testing.T) {
 	}
 }
 
+// One accepted exception of two is not enough.
+func TestAcceptedInPart(t *testing.T) {
+	src, dst := standard()
+	src.add("INBOX", letter(1))
+	src.add("INBOX", letter(2))
+	res, _ := compare(t, src, dst, Options{Dispositions: func(k mailproof.MessageKey) mailproof.Disposition {
+		return map[mailproof.UID]mailproof.Disposition{1: mailproof.Accepted}[k.UID]
+	}})
+	if f, _ := finding(res, CheckMissing); f.Outcome != mailproof.OutcomeFail || f.Observed != "2 messages missing in “INBOX” (2); 1 accepted" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// The mapped folder goes before the finer tier.
+func TestFolderBeforeTier(t *testing.T) {
+	src, dst := standard()
+	m := letter(1)
+	src.add("INBOX", m)
+	dst.add("Archive", m)
+	m.store++
+	dst.add("INBOX", m)
+	_, all := compare(t, src, dst, Options{})
+	for _, r := range all {
+		if r.SourceRow != nil && (r.Verdict != mailproof.IdenticalNormalised || r.Destination.Mailbox != "INBOX") {
+			t.Errorf("%v in %s", r.Verdict, r.Destination.Mailbox)
+		}
+	}
+}
+
 func TestExceptionsAreDescribed(t *testing.T) {
 	src, dst := standard()
 	src.add("INBOX", letter(1))
@@ -258,6 +292,32 @@ func TestSameTextIsNotTheSameMessage(t *testing.T) {
 		}
 		if plan := steps(t, src, dst, Options{}); len(plan) != 1 || plan[0].Kind != mailproof.AppendMessage {
 			t.Errorf("%q: %+v", ids, plan)
+		}
+	}
+}
+
+// Received at the same second, with the same sender, subject and text, and
+// another Date: one message where the ids do not say otherwise.
+func TestSameTextAtTheSameTime(t *testing.T) {
+	for _, tt := range []struct {
+		a, b    string
+		altered int64
+	}{{"<1@x>", "<2@y>", 0}, {"", "", 1}, {"<1@x>", "", 1}, {"", "<2@y>", 1}} {
+		for _, other := range []bool{false, true} {
+			src, dst := standard()
+			m := letter(1)
+			m.id = tt.a
+			src.add("INBOX", m).InternalDate = day
+			m.id = tt.b
+			if other {
+				m.parts = m.parts[:1]
+			} else {
+				m.date = m.date.Add(time.Hour)
+			}
+			dst.add("INBOX", m).InternalDate = day
+			if res, _ := compare(t, src, dst, Options{}); res.Counts.Altered != tt.altered || res.Counts.Missing != 1-tt.altered {
+				t.Errorf("%q, %q, other body %v: %+v", tt.a, tt.b, other, res.Counts)
+			}
 		}
 	}
 }
