@@ -239,19 +239,25 @@ func (f *fake) Mailboxes() []mailproof.MailboxScan { return f.boxes }
 
 func (f *fake) Rows(ctx context.Context, by mailproof.Tier) iter.Seq2[mailproof.Row, error] {
 	f.asked[by]++
-	var rows []mailproof.Row
-	for _, m := range f.msgs {
-		if by == mailproof.TierNone || m.State == mailproof.Read && !m.Hash(by).IsZero() {
-			rows = append(rows, m.Row)
+	var list []*mailproof.Row
+	for i := range f.msgs {
+		if r := &f.msgs[i].Row; by == mailproof.TierNone || r.State == mailproof.Read && !r.Hash(by).IsZero() {
+			list = append(list, r)
 		}
 	}
-	slices.SortFunc(rows, func(a, b mailproof.Row) int {
+	slices.SortFunc(list, func(a, b *mailproof.Row) int {
 		if by == mailproof.TierNone {
 			return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
 		}
-		x, y := a.Hash(by), b.Hash(by)
-		return cmp.Or(bytes.Compare(x[:], y[:]), cmp.Compare(a.Mailbox, b.Mailbox), a.InternalDate.Compare(b.InternalDate), cmp.Compare(a.UID, b.UID))
+		if c := bytes.Compare(a.Hashes[by-1][:], b.Hashes[by-1][:]); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), a.InternalDate.Compare(b.InternalDate), cmp.Compare(a.UID, b.UID))
 	})
+	rows := make([]mailproof.Row, len(list))
+	for i, r := range list {
+		rows[i] = *r
+	}
 	if f.sort != nil {
 		f.sort(rows, by)
 	}
@@ -266,15 +272,16 @@ func (f *fake) Rows(ctx context.Context, by mailproof.Tier) iter.Seq2[mailproof.
 
 func (f *fake) Message(ctx context.Context, id int64) (mailproof.Message, error) {
 	f.calls++
-	for i := range f.msgs {
-		m := &f.msgs[i]
-		if i+1 == int(id) && m.ID == id || m.ID == id {
-			fp := mailproof.Fingerprint{}
-			if m.State == mailproof.Read {
-				fp = m.fp
-			}
-			return mailproof.Message{State: m.State, Reason: m.Reason, Fingerprint: fp}, nil
-		}
+	i := int(id) - 1
+	if i < 0 || i >= len(f.msgs) || f.msgs[i].ID != id {
+		i = slices.IndexFunc(f.msgs, func(m fakeMessage) bool { return m.ID == id })
 	}
-	return mailproof.Message{}, fmt.Errorf("no message %d", id)
+	if i < 0 {
+		return mailproof.Message{}, fmt.Errorf("no message %d", id)
+	}
+	m := &f.msgs[i]
+	if m.State != mailproof.Read {
+		return mailproof.Message{State: m.State, Reason: m.Reason}, nil
+	}
+	return mailproof.Message{State: m.State, Fingerprint: m.fp}, nil
 }

@@ -203,7 +203,7 @@ func TestFolderMapProperties(t *testing.T) {
 		}
 		return out
 	}
-	for n := range 4000 {
+	for n := range 2500 {
 		src, dst := list(), list()
 		var hand Rules
 		if r.IntN(3) == 0 {

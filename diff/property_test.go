@@ -144,7 +144,7 @@ func (w *world) renumber(f *fake) {
 }
 
 // rounds is the number of random worlds for each property.
-const rounds = 120
+const rounds = 80
 
 func worlds(t *testing.T, n int, f func(t *testing.T, w *world)) {
 	t.Helper()
@@ -280,7 +280,7 @@ func TestStreamingGivesTheSameAnswer(t *testing.T) {
 		src, dst := w.pair(60)
 		res, all := compare(t, src, dst, Options{})
 		want := lines(all)
-		for _, limit := range []int{1, 2, 5, 17} {
+		for _, limit := range []int{1, 3, 17} {
 			again, all := compare(t, src, dst, Options{Limit: limit})
 			if got := lines(all); !slices.Equal(got, want) {
 				t.Errorf("limit %d:\n%s\nwant\n%s", limit, strings.Join(without(got, want), "\n"), strings.Join(without(want, got), "\n"))
@@ -298,7 +298,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		src, dst := w.pair(60)
 		_, all := compare(t, src, dst, Options{})
 		want := lines(all)
-		for range 3 {
+		for range 2 {
 			for _, f := range []*fake{src, dst} {
 				w.renumber(f)
 				f.sort = func(rows []mailproof.Row, by mailproof.Tier) {
