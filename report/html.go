@@ -206,7 +206,7 @@ func ledgerWidths(e executive) []float64 {
 		if t.Hot && n > 3 {
 			per = 1.35 // it is set in bold
 		}
-		need[i] = max(float64(n)*per, float64(letters)*0.62, 5)
+		need[i] = max(float64(n)*per, float64(letters)*0.76, 5)
 		sum += need[i]
 	}
 	widths := []float64{total}

@@ -212,7 +212,7 @@ func (b *breaker) add(sp span, st pdf.Style) {
 	}
 	text := sp.Text
 	if wide := b.l.s.Width(st, text); sp.Style&nowrap != 0 && sp.Mark == "" && wide > b.max {
-		st.Size *= max(b.max/wide, 0.5) // a number is never parted and never abbreviated
+		st.Size *= max(b.max/wide, 0.35) // a number is never parted and never abbreviated
 	}
 	if sp.Mark != "" {
 		size := markSize(sp.Mark)
