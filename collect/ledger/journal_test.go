@@ -164,3 +164,41 @@ func TestStepFilter(t *testing.T) {
 	}
 	ok(t, l.EndPass(ctx, second, mailproof.PassDone, "", 0, 0)) // a refused job leaves the ledger in working order
 }
+
+// Folders have no message: the same target in two accounts, or created and
+// subscribed to, are different things.
+func TestLatestStepsOfFolders(t *testing.T) {
+	l := openBench(t)
+	pass := begin(t, l, mailproof.CopyPass)
+	for _, account := range []string{"anna", "bert"} {
+		for _, kind := range []mailproof.StepKind{mailproof.CreateMailbox, mailproof.SubscribeMailbox} {
+			for range 2 {
+				ok(t, l.RecordStep(t.Context(), pass, mailproof.StepResult{Step: mailproof.Step{Kind: kind, Account: account, Target: "Sent"}, State: mailproof.StepDone}))
+			}
+		}
+	}
+	if got := collected(t, l.Steps(t.Context(), StepFilter{Latest: true})); len(got) != 4 {
+		t.Errorf("%d entries, want 4: %+v", len(got), got)
+	}
+}
+
+// A job that is refused half-way leaves nothing behind, and nothing that it
+// gave a number to is taken for known afterwards.
+func TestRefusedJobLeavesNothing(t *testing.T) {
+	l := openBench(t)
+	ctx := t.Context()
+	pass := begin(t, l, mailproof.CopyPass)
+	good := mailproof.StepResult{Step: appendStep(1, "INBOX"), State: mailproof.StepDone}
+	good.Step.Account, good.Step.Source.Account, good.Step.Flags = "carl", "carl", mailproof.NewFlags("$Never")
+	if err := l.Record(ctx, pass, []mailproof.StepResult{good, {Step: good.Step}}); err == nil {
+		t.Fatal("a pending result was taken")
+	}
+	if got := collected(t, l.Steps(ctx, StepFilter{})); len(got) != 0 {
+		t.Errorf("left behind: %+v", got)
+	}
+	ok(t, l.Record(ctx, pass, []mailproof.StepResult{good}))
+	got := collected(t, l.Steps(ctx, StepFilter{Account: "carl"}))
+	if len(got) != 1 || got[0].Step.Source != good.Step.Source || !got[0].Step.Flags.Equal(good.Step.Flags) {
+		t.Errorf("after it: %+v", got)
+	}
+}
