@@ -148,7 +148,6 @@ type qpDecoder struct {
 	long   bool   // in a run of white space longer than maxPadding
 	esc    [2]byte
 	nEsc   int // octets of an unfinished escape in esc
-	soft   bool
 }
 
 // maxPadding bounds the white space at the end of an encoded line that is

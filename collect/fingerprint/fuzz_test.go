@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"reflect"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -95,7 +96,9 @@ func FuzzHeaderText(f *testing.F) {
 		m.text("name")
 		m.octets("boundary")
 		parseTransferEncoding(s)
-		localPart(messageID(s))
+		if id := messageID(s); !strings.Contains(id, localPart(id)) {
+			t.Errorf("local part %q is not in %q", localPart(id), id)
+		}
 		messageIDs(s)
 		parseSignature(s)
 	})
