@@ -10,7 +10,9 @@
 //     with what the ledger knows of this UIDVALIDITY, both in the order of
 //     UIDs, it tells what is new, what changed its flags and what vanished.
 //  3. The bodies that are new, or that an earlier pass could not read, are
-//     fetched and fingerprinted as they stream by. With Reverify all are.
+//     fetched and fingerprinted as they stream by. With Reverify all are. At
+//     the depth of a sample only those that [Sample] chooses are fetched, at
+//     that of a preview none; the others are recorded as unread.
 //  4. EXAMINE it again, which gives the state after. Where the contents moved
 //     meanwhile, steps 2 to 4 are done again for the difference, up to
 //     [MaxRounds] times; a mailbox that does not settle is recorded as
@@ -104,7 +106,8 @@ type Options struct {
 	Pass     mailproof.PassID
 	Account  string
 	Side     mailproof.Side
-	Depth    mailproof.Depth // DepthFull or DepthPreview; the zero value means DepthFull
+	Depth    mailproof.Depth // the zero value means DepthFull
+	Sample   Sample          // what DepthSample reads; by the zero value, DefaultSample messages
 	Reverify bool            // read every message again, known or not
 	// Exclude names the rule that leaves a mailbox out, if one does; nil
 	// leaves out nothing.
@@ -191,6 +194,8 @@ type pass struct {
 	sum Summary
 	fp  *fingerprint.Hasher
 	now func() time.Time
+	// limit is the highest rank that a sample by number reads.
+	limit uint64
 }
 
 func newPass(src Source, rec Recorder, o Options) *pass {
@@ -201,6 +206,9 @@ func newPass(src Source, rec Recorder, o Options) *pass {
 	if p.Depth == 0 {
 		p.Depth = mailproof.DepthFull
 	}
+	if p.Sample.IsZero() {
+		p.Sample.Number = DefaultSample
+	}
 	return p
 }
 
@@ -208,6 +216,9 @@ func (p *pass) account(ctx context.Context) error {
 	mailboxes, err := p.src.Mailboxes(ctx)
 	if err != nil {
 		return fmt.Errorf("list the folders: %w", err)
+	}
+	if err := p.drawSample(ctx, mailboxes); err != nil {
+		return err
 	}
 	for _, mb := range mailboxes {
 		if p.stopped() {

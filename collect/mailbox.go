@@ -250,12 +250,27 @@ func (m *merger) flushChanges(ctx context.Context) error {
 	return nil
 }
 
-// wanted reports whether a listed message's body must be read in this round.
-func (s *scanner) wanted(e *entry) bool {
-	if s.Depth == mailproof.DepthPreview {
-		return !e.known
+// reads reports whether the depth of the pass takes in a message's body.
+func (s *scanner) reads(uid mailproof.UID) bool {
+	switch s.Depth {
+	case mailproof.DepthPreview:
+		return false
+	case mailproof.DepthSample:
+		return s.sampled(uid)
 	}
-	return !e.known || e.state != mailproof.Read || s.Reverify && e.state != readNow
+	return true
+}
+
+// wanted reports whether a listed message must be recorded or read in this
+// round.
+func (s *scanner) wanted(e *entry) bool {
+	if !e.known {
+		return true
+	}
+	if e.state == mailproof.Read && !s.Reverify || !s.reads(e.uid) {
+		return false
+	}
+	return e.state != readNow
 }
 
 // readNow marks a message that this very pass has read, so that a further
@@ -266,9 +281,9 @@ const readNow mailproof.ReadState = 255
 func (s *scanner) read(ctx context.Context) error {
 	var planned, plannedBytes int64
 	for i := range s.present {
-		if s.wanted(&s.present[i]) {
+		if e := &s.present[i]; s.wanted(e) && s.reads(e.uid) {
 			planned++
-			plannedBytes += s.present[i].listed
+			plannedBytes += e.listed
 		}
 	}
 	s.tick(s.mb.Name, mailproof.Tick{Planned: planned, PlannedBytes: plannedBytes})
@@ -296,12 +311,17 @@ func (s *scanner) metadata(e *entry) mailproof.Metadata {
 }
 
 func (s *scanner) readBatch(ctx context.Context, batch []mailproof.Metadata) error {
-	if s.Depth == mailproof.DepthPreview {
-		for _, md := range batch {
-			if err := s.record(ctx, md, mailproof.Message{State: mailproof.Unread}); err != nil {
-				return err
-			}
+	bodies := batch[:0] // the caller is done with the batch
+	for _, md := range batch {
+		if s.reads(md.UID) {
+			bodies = append(bodies, md)
+			continue
 		}
+		if err := s.record(ctx, md, mailproof.Message{State: mailproof.Unread}); err != nil {
+			return err
+		}
+	}
+	if batch = bodies; len(batch) == 0 {
 		return nil
 	}
 	unread, err := s.src.Bodies(ctx, batch, func(uid mailproof.UID, size int64, body io.Reader) error {
