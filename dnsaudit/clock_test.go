@@ -2,6 +2,7 @@ package dnsaudit
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,19 +13,23 @@ import (
 // history, as the ledger does.
 type story struct {
 	*world
-	now time.Time
+	now atomic.Pointer[time.Time]
 }
 
 func newStory(t *testing.T, zone string) *story {
-	s := &story{now: testNow}
+	s := &story{}
+	now := testNow
+	s.now.Store(&now)
 	s.world = newWorld(t, p1, zone)
-	s.cfg.Now = func() time.Time { return s.now }
+	s.cfg.Now = func() time.Time { return *s.now.Load() }
+	s.rs.SetClock(s.cfg.Now)
 	return s
 }
 
 func (s *story) at(d time.Duration, phase mailproof.Phase) Report {
 	s.t.Helper()
-	s.now = testNow.Add(d)
+	now := testNow.Add(d)
+	s.now.Store(&now)
 	s.cfg.Phase = phase
 	r := s.audit()
 	s.cfg.History = append(s.cfg.History, r.Observations...)

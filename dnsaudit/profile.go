@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
 
 	"github.com/mailproof/mailproof/dnsaudit/spf"
@@ -414,7 +415,10 @@ func asciiName(domain string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("domain %q: %w", domain, err)
 	}
-	if ascii == "" || !strings.Contains(ascii, ".") {
+	if _, ok := dns.IsDomainName(ascii); !ok {
+		return "", fmt.Errorf("domain %q: a label is empty or longer than 63 octets, or the name is too long", domain)
+	}
+	if !strings.Contains(ascii, ".") {
 		return "", fmt.Errorf("domain %q: a domain needs at least two labels", domain)
 	}
 	return strings.ToLower(ascii) + ".", nil

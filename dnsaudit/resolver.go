@@ -193,8 +193,19 @@ func (r *Resolver) send(ctx context.Context, network string, msg *dns.Msg, serve
 	ask := msg.Copy()
 	ask.Id = dns.Id()
 	client := &dns.Client{Net: network, Timeout: r.timeout, UDPSize: udpSize}
-	answer, _, err := client.ExchangeContext(ctx, ask, server.Addr.String())
+	conn, err := client.DialContext(ctx, server.Addr.String())
 	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }() // what there was to say is said
+	// the library waits for its time limit, whatever becomes of the context
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	answer, _, err := client.ExchangeWithConn(ask, conn)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, err
 	}
 	if !answers(answer, ask) {
@@ -318,7 +329,18 @@ func (r *Resolver) Observations() []mailproof.Observation {
 
 // record is a resource record in presentation form with single blanks:
 // "example.com. 300 IN MX 10 mx.example.net."
-func record(rr dns.RR) string { return strings.Join(strings.Split(rr.String(), "\t"), " ") }
+// Whatever the record is, it is one line: the text of a pseudo-record such as
+// OPT has several.
+func record(rr dns.RR) string { return oneLine(rr.String()) }
+
+func oneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, s))
+}
 
 func typeName(t uint16) string { return dns.Type(t).String() }
 

@@ -62,7 +62,7 @@ func rrsetKey(records []dns.RR, alias string) string {
 // data is the content of a record without owner, TTL and class, names in lower
 // case.
 func data(rr dns.RR) string {
-	s := strings.TrimPrefix(rr.String(), rr.Header().String())
+	s := oneLine(strings.TrimPrefix(rr.String(), rr.Header().String()))
 	switch rr.(type) {
 	case *dns.TXT, *dns.SPF, *dns.RRSIG, *dns.DNSKEY:
 		return s // case matters

@@ -67,7 +67,6 @@ func newWorld(t *testing.T, phase mailproof.Phase, zone string) *world {
 		t.Fatal(err)
 	}
 	w.rs = rs
-	w.rs.SetClock(func() time.Time { return w.cfg.Now() })
 	t.Cleanup(func() {
 		if err := rs.Close(); err != nil {
 			t.Error(err)

@@ -1,0 +1,180 @@
+package dnsaudit
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every row of the built-in table says where it was read and when.
+func TestBuiltinProfiles(t *testing.T) {
+	all, err := Profiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, p := range all {
+		if p.Source == "" || len(p.Date) != len("2026-11-21") || p.Name == "" || len(p.MX) == 0 || len(p.Domains) == 0 {
+			t.Errorf("%s lacks something: %+v", p.ID, p)
+		}
+		if seen[p.ID] {
+			t.Errorf("%s appears twice", p.ID)
+		}
+		seen[p.ID] = true
+		got, err := LoadProfile(strings.ToUpper(p.ID))
+		if err != nil || got.ID != p.ID {
+			t.Errorf("%s: %v", p.ID, err)
+		}
+	}
+	for _, id := range []string{"microsoft365", "google", "zoho", "fastmail", "rackspace", "intermedia", "godaddy", "titan", "cpanel", "proton", "icloud", "workmail", "ionos", "migadu",
+		"mimecast", "proofpoint", "barracuda", "hornetsecurity", "spamexperts", "cisco", "trendmicro", "sophos"} {
+		if !seen[id] {
+			t.Errorf("no profile %s", id)
+		}
+	}
+}
+
+func TestMatchHost(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, host string
+		want          bool
+	}{
+		{"mx.example.net", "MX.Example.NET.", true},
+		{"mx.example.net", "mx.example.net.evil.com", false},
+		{"*.mail.protection.outlook.com", "my-firm-com.mail.protection.outlook.com.", true},
+		{"*.mail.protection.outlook.com", "a.b.mail.protection.outlook.com", true},
+		{"*.mail.protection.outlook.com", "mail.protection.outlook.com", false},
+		{"*.mail.protection.outlook.com", "xmail.protection.outlook.com", false},
+		{"*-smtp-inbound-1.mimecast.com", "eu-smtp-inbound-1.mimecast.com", true},
+		{"*-smtp-inbound-1.mimecast.com", "eu.x-smtp-inbound-1.mimecast.com", false},
+		{"inbound-smtp.*.amazonaws.com", "inbound-smtp.eu-west-1.amazonaws.com", true},
+		{"inbound-smtp.*.amazonaws.com", "inbound-smtp.a.b.amazonaws.com", false},
+		{"*.smtp.mx.exch*.serverdata.net", "a.smtp.mx.exch090.serverdata.net", true},
+		{"mail.{domain}", "mail.example.test", true},
+		{"{dashed}.x.example.net", "example-test.x.example.net", true},
+		{"a*b*c.example.net", "aXbYc.example.net", true},
+		{"a*b*c.example.net", "aXc.example.net", false},
+	} {
+		if got := matchHost(tt.pattern, tt.host, "example.test."); got != tt.want {
+			t.Errorf("%s and %s: %v", tt.pattern, tt.host, got)
+		}
+	}
+}
+
+func TestFits(t *testing.T) {
+	e := func(host string, pref uint16) exchange { return exchange{host: host + ".", pref: pref} }
+	google := []string{"aspmx.l.google.com 1", "alt1.aspmx.l.google.com 5", "alt2.aspmx.l.google.com 5"}
+	for _, tt := range []struct {
+		set            []string
+		got            []exchange
+		equal, ordered bool
+	}{
+		{google, []exchange{e("aspmx.l.google.com", 1), e("alt1.aspmx.l.google.com", 5), e("alt2.aspmx.l.google.com", 5)}, true, true},
+		{google, []exchange{e("aspmx.l.google.com", 10), e("alt1.aspmx.l.google.com", 20), e("alt2.aspmx.l.google.com", 20)}, true, true},
+		{google, []exchange{e("aspmx.l.google.com", 1), e("alt1.aspmx.l.google.com", 5)}, false, false},
+		{google, []exchange{e("alt1.aspmx.l.google.com", 1), e("alt2.aspmx.l.google.com", 1), e("aspmx.l.google.com", 5)}, true, false},
+		{[]string{"*.mail.protection.outlook.com 0"}, []exchange{e("x.mail.protection.outlook.com", 0)}, true, true},
+		{[]string{"*.mail.protection.outlook.com 0"}, []exchange{e("x.mail.protection.outlook.com", 0), e("mx.other.net", 50)}, false, false},
+		{[]string{"mx.example.net"}, nil, false, true},
+	} {
+		if equal, ordered := fits(tt.set, tt.got, "example.test."); equal != tt.equal || tt.equal && ordered != tt.ordered {
+			t.Errorf("%v and %v: %v, %v", tt.set, tt.got, equal, ordered)
+		}
+	}
+}
+
+func TestLoadProfile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) string {
+		path := filepath.Join(dir, "own.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	p, err := LoadProfile(write("[[provider]]\nid = \"mine\"\nextends = \"microsoft365\"\nmx = [[\"firm-com.mail.protection.outlook.com 0\"]]\nmx_owner = \"filter\"\nfilter_profile = \"mimecast\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Name != "Microsoft 365" || p.SPF[0] != "spf.protection.outlook.com" || p.MX[0][0] != "firm-com.mail.protection.outlook.com 0" || p.keepsMX().ID != "mimecast" {
+		t.Errorf("%+v", p)
+	}
+	for text, want := range map[string]string{
+		"[[provider]]\nid = \"a\"\nmxx = 1\n":                  "unknown key provider.mxx",
+		"[[provider]]\nname = \"a\"\n":                         "no id",
+		"[[provider]]\nid = \"a\"\nmx = [[\"*.com\"]]\n":       "two labels",
+		"[[provider]]\nid = \"a\"\nmx = [[\"h.x.com ten\"]]\n": "preference",
+		"[[provider]]\nid = \"a\"\nextends = \"b\"\n":          "not known",
+		"[[provider]]\nid = \"a\"\nspf = [\"ip4:x\"]\n":        "IPv4",
+		"[[provider]]\nid = \"a\"\nmx_owner = \"filter\"\n":    "filter_profile",
+		"[[provider]]\nid = \"a\"\n[[provider]]\nid = \"b\"\n": "own.toml#ID",
+		"":                                     "no [[provider]]",
+		"[[provider]]\nid = \"a\"\nid = \"b\"": "defined",
+	} {
+		if _, err := LoadProfile(write(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := LoadProfile("nosuch"); err == nil || !strings.Contains(err.Error(), "microsoft365") {
+		t.Errorf("an unknown name: %v", err)
+	}
+	if _, err := LoadProfile(filepath.Join(dir, "none.toml")); err == nil {
+		t.Error("a file that is not there")
+	}
+}
+
+func TestParseServer(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"ns1.Example.com=127.0.0.1:5301": {"ns1.example.com.", "127.0.0.1:5301"}, "resolver=192.0.2.1": {"resolver", "192.0.2.1"},
+		"ns=[2001:db8::1]:53": {"ns.", "[2001:db8::1]:53"}, ".=127.0.0.1:1": {".", "127.0.0.1:1"},
+	} {
+		name, addr, err := ParseServer(in)
+		if err != nil || name != want[0] || addr != want[1] {
+			t.Errorf("%s: %q %q %v", in, name, addr, err)
+		}
+	}
+	for _, in := range []string{"", "ns1", "ns1=", "=127.0.0.1:53", "ns1=host:53", "ns1=127.0.0.1:0", "ns1=127.0.0.1:x", "a..b=127.0.0.1"} {
+		if _, _, err := ParseServer(in); err == nil {
+			t.Errorf("%q was read", in)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for in, want := range map[string]string{"Example.COM.": "example.com.", "bücher.example": "xn--bcher-kva.example.", " a.b.c ": "a.b.c."} {
+		if got, err := asciiName(in); err != nil || got != want {
+			t.Errorf("%q: %q %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "com", "a..b", "a b.com", strings.Repeat("a", 64) + ".com"} {
+		if got, err := asciiName(in); err == nil {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
+}
+
+// The checks are listed with a rule and their phases, each once.
+func TestChecks(t *testing.T) {
+	var ids []string
+	for _, c := range Checks() {
+		if c.Rule == "" || len(c.Phases) == 0 || strings.ToLower(c.Rule[:1]) != c.Rule[:1] && !strings.HasPrefix(c.Rule, "SRV") && !strings.HasPrefix(c.Rule, "TLS") && !strings.HasPrefix(c.Rule, "Autodiscover") {
+			t.Errorf("%+v", c)
+		}
+		if slices.Contains(ids, c.ID) {
+			t.Errorf("%s twice", c.ID)
+		}
+		ids = append(ids, c.ID)
+	}
+	catalogue := "ns.lame ns.parent ns.rrset soa.negative soa.timers ttl.plan ttl.ready ttl.mixed dnssec.bogus dnssec.window dnssec.ds udp.tc " +
+		"mx.expected mx.leftover mx.mixed mx.cname mx.noaddr mx.ip mx.private mx.null mx.none mx.dup mx.invalid mx.fcrdns " +
+		"spf.multi spf.syntax spf.lookups spf.void spf.mx10 spf.all spf.redirect spf.include spf.ptr spf.macro spf.size spf.type99 spf.new spf.old " +
+		"ad.target ad.root ad.conflict ad.cert ad.http ad.srv ad.wildcard ad.scp cl.srv cl.autoconfig " +
+		"dkim.new dkim.key dkim.old dkim.unknown dmarc.record dmarc.risk dmarc.tags dmarc.rua sts.mx sts.id sts.age sts.fetch tlsrpt dane.match dane.cutover"
+	for _, id := range strings.Fields(catalogue) {
+		if !slices.Contains(ids, id) {
+			t.Errorf("no check %s", id)
+		}
+	}
+}
