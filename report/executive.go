@@ -433,10 +433,10 @@ func (d *Document) findingItems() []cell {
 		item := cell{
 			{Text: f.Check, Style: bold, Mark: outcomeMark(f.Outcome)},
 			{Text: " " + cut(where, 60) + ": ", Foreign: true},
-			{Text: cut(or(f.Observed, "no answer"), longestReply), Foreign: true},
+			{Text: cut(oneLine(or(f.Observed, "no answer")), longestReply), Foreign: true},
 		}
 		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {
-			item = item.and(span{Text: "; "}, span{Text: cut(f.Remedy, longestReply), Foreign: true})
+			item = item.and(span{Text: "; "}, span{Text: cut(oneLine(f.Remedy), longestReply), Foreign: true})
 		}
 		items = append(items, item)
 	}

@@ -129,7 +129,7 @@ func fitNumbers(columns []column, largest []int64, grows int) []column {
 		commas := float64(strings.Count(text, ","))
 		need[i] = max(digit*(float64(len(text))-commas)+mark*commas+air, least)
 		for _, part := range strings.Split(columns[first+i].Head, "\n") {
-			need[i] = max(need[i], 0.8*float64(len(part))+air-0.5)
+			need[i] = max(need[i], 0.8*float64(len(part))+air-0.2)
 		}
 		sum += need[i]
 	}
@@ -448,10 +448,10 @@ func accountFindings(a mailproof.AccountResult) []block {
 		}
 		c := cell{{Text: f.Outcome.String() + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono}}
 		if f.Observed != "" {
-			c = c.and(span{Text: "  " + cut(f.Observed, 400), Foreign: true})
+			c = c.and(span{Text: "  " + cut(oneLine(f.Observed), 400), Foreign: true})
 		}
 		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {
-			c = c.and(span{Text: "; " + cut(f.Remedy, 200), Foreign: true})
+			c = c.and(span{Text: "; " + cut(oneLine(f.Remedy), 200), Foreign: true})
 		}
 		blocks = append(blocks, note(c))
 	}

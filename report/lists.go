@@ -292,76 +292,167 @@ func (d *Document) safeTimes() []block {
 	return []block{{Table: t}}
 }
 
-// answers groups equal answers to one question, so that a disagreement between
-// servers stands out as a second row.
+// answer is one answer to a question, and the servers that gave it.
+type answer struct {
+	records []string // without owner, TTL and class
+	failure string   // in place of records
+	first   mailproof.Observation
+	servers []mailproof.Observation // each server once, as it said so last
+	current bool                    // some server said nothing else since
+}
+
+// answers groups equal answers, so that a disagreement between servers stands
+// out as a second row. Questions to which nobody had a record are only counted.
 func (d *Document) answers() []block {
-	type answer struct {
-		first   mailproof.Observation
-		servers []mailproof.Observation
-	}
-	questions, byKey := []string{}, map[string][]*answer{}
-	for _, o := range d.Observations {
-		q := o.Question + " " + o.Type
-		if byKey[q] == nil {
-			questions = append(questions, q)
-		}
-		same := func(a *answer) bool {
-			return a.first.RCode == o.RCode && a.first.Error == o.Error && slices.Equal(a.first.Records, o.Records)
-		}
-		if i := slices.IndexFunc(byKey[q], same); i >= 0 {
-			byKey[q][i].servers = append(byKey[q][i].servers, o)
-		} else {
-			byKey[q] = append(byKey[q], &answer{o, []mailproof.Observation{o}})
-		}
-	}
-	t := &table{Class: "dn", Dense: true, Wide: true, Caption: words("Equal answers share a row; where servers disagree, each answer has a row of its own. Times in UTC."),
-		Columns: []column{{Head: "Record", Width: 20}, {Head: "Answer", Width: 33}, {Head: "TTL, s", Width: 9, Right: true}, {Head: "Servers", Width: 38, Pad: true}}}
-	if len(questions) == 0 {
+	if len(d.Observations) == 0 {
 		return []block{note(words("No exchange with a name server was recorded."))}
 	}
-	rows := 0
+	var questions []string
+	byQuestion := map[string][]mailproof.Observation{}
+	for _, o := range d.Observations {
+		q := strings.ToLower(o.Question) + " " + o.Type
+		if byQuestion[q] == nil {
+			questions = append(questions, q)
+		}
+		byQuestion[q] = append(byQuestion[q], o)
+	}
+	t := &table{Class: "dn", Dense: true, Wide: true, Caption: words("Equal answers share a row. Before: what the servers have replaced since. Times in UTC."),
+		Columns: []column{{Head: "Record", Width: 27}, {Head: "Answer", Width: 33}, {Head: "TTL, s", Width: 7, Right: true}, {Head: "Servers, when last asked", Width: 33, Pad: true}}}
+	empty, cutOff := 0, false
 	for _, q := range questions {
-		for i, a := range byKey[q] {
-			if rows == mostAnswers {
-				return []block{{Table: t}, note(words("Further answers are in report.json."))}
-			}
-			rows++
-			t.Rows = append(t.Rows, row{Cells: []cell{questionCell(a.first, i == 0), recordsCell(a.first), ttlCell(a.servers), serversCell(a.servers)}})
+		answers := answersTo(byQuestion[q])
+		if !slices.ContainsFunc(answers, func(a *answer) bool { return len(a.records) > 0 }) {
+			empty++
+			continue
+		}
+		if cutOff = len(t.Rows)+len(answers) > mostAnswers; cutOff {
+			break
+		}
+		differ := disagree(answers)
+		for i, a := range answers {
+			t.Rows = append(t.Rows, row{Cells: []cell{questionCell(a, i == 0, differ), recordsCell(a), ttlCell(a), serversCell(a.servers)}})
 		}
 	}
-	return []block{{Table: t}}
+	var blocks []block
+	if len(t.Rows) > 0 {
+		blocks = append(blocks, block{Table: t})
+	}
+	text := ""
+	if empty > 0 {
+		text = count(int64(empty), "question") + " had no record in any answer. "
+	}
+	if cutOff {
+		text += "The list is cut here for its length. "
+	}
+	return append(blocks, note(words(text+"report.json has every exchange.")))
 }
 
-func questionCell(o mailproof.Observation, first bool) cell {
-	if !first {
-		return cell{{Text: o.Type + ", differing answer", Style: bold}}
+// answersTo folds the observations of one question: what stands first is what
+// was said last.
+func answersTo(of []mailproof.Observation) []*answer {
+	of = slices.Clone(of)
+	slices.SortStableFunc(of, func(a, b mailproof.Observation) int { return b.Time.Compare(a.Time) })
+	var out []*answer
+	said := map[string]bool{}
+	for _, o := range of {
+		a := &answer{records: recordData(o), first: o}
+		if len(a.records) == 0 {
+			a.failure = failureOf(o)
+		}
+		i := slices.IndexFunc(out, func(b *answer) bool { return a.failure == b.failure && slices.Equal(a.records, b.records) })
+		if i < 0 {
+			out = append(out, a)
+			i = len(out) - 1
+		}
+		if !slices.ContainsFunc(out[i].servers, func(p mailproof.Observation) bool { return p.Server == o.Server && p.Role == o.Role }) {
+			out[i].servers = append(out[i].servers, o)
+		}
+		if who := o.Server + " " + o.Role; !said[who] {
+			said[who], out[i].current = true, true
+		}
 	}
-	return cell{{Text: o.Type}, {Text: cut(o.Question, 120), Style: small, Foreign: true, Break: true}}
+	slices.SortStableFunc(out, func(a, b *answer) int { return boolInt(b.current) - boolInt(a.current) })
+	return out
 }
 
-func recordsCell(o mailproof.Observation) cell {
-	if o.Error != "" {
-		return cell{{Text: "no answer: " + cut(o.Error, 160), Style: bold, Foreign: true}}
+func failureOf(o mailproof.Observation) string {
+	switch {
+	case o.Error != "":
+		return "no answer: " + o.Error
+	case o.RCode != "" && o.RCode != "NOERROR":
+		return o.RCode
 	}
-	if len(o.Records) == 0 {
-		return foreign(or(o.RCode, "no answer") + ", no record")
+	return "no such record"
+}
+
+// recordData takes the data off records in presentation form ("name. 300 IN MX
+// 10 host."): owner and TTL stand in columns of their own. The SOA of an answer
+// that has no record (RFC 2308) is no record.
+func recordData(o mailproof.Observation) []string {
+	var out []string
+	for _, r := range o.Records {
+		data, kind := strings.TrimSpace(r), o.Type
+		fields := strings.Fields(r)
+		if len(fields) > 4 && fields[2] == "IN" {
+			if _, err := strconv.ParseUint(fields[1], 10, 32); err == nil {
+				kind = fields[3]
+				_, rest, _ := strings.Cut(r, fields[2])
+				data = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), kind))
+			}
+		}
+		if kind == "SOA" && o.Type != "SOA" {
+			continue
+		}
+		if kind != o.Type {
+			data = kind + " " + data
+		}
+		out = append(out, data)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// disagree reports whether servers say different things now.
+func disagree(answers []*answer) bool {
+	n := 0
+	for _, a := range answers {
+		if a.current {
+			n++
+		}
+	}
+	return n > 1
+}
+
+func questionCell(a *answer, first, differ bool) cell {
+	switch {
+	case first:
+		return cell{{Text: a.first.Type + " "}, {Text: cut(a.first.Question, 120), Style: small, Foreign: true}}
+	case a.current && differ:
+		return cell{{Text: a.first.Type + ", differing answer", Style: bold}}
+	}
+	return cell{{Text: "before", Style: small}}
+}
+
+func recordsCell(a *answer) cell {
+	if a.failure != "" {
+		return cell{{Text: cut(a.failure, 160), Style: bold, Foreign: true}}
 	}
 	var c cell
-	for i, r := range o.Records {
+	for i, r := range a.records {
 		if i == 12 {
-			return c.and(span{Text: count(int64(len(o.Records)-i), "further record"), Style: small, Break: true})
+			return c.and(span{Text: count(int64(len(a.records)-i), "further record"), Style: small, Break: true})
 		}
 		c = c.and(span{Text: cut(r, 300), Style: mono, Foreign: true, Break: i > 0})
 	}
 	return c
 }
 
-func ttlCell(of []mailproof.Observation) cell {
-	if len(of[0].Records) == 0 {
+func ttlCell(a *answer) cell {
+	if a.failure != "" {
 		return cell{{Text: "–", Style: faint}}
 	}
-	lowest, highest := of[0].MinTTL, of[0].MaxTTL
-	for _, o := range of {
+	lowest, highest := a.first.MinTTL, a.first.MaxTTL
+	for _, o := range a.servers {
 		lowest, highest = min(lowest, o.MinTTL), max(highest, o.MaxTTL)
 	}
 	if lowest == highest {
@@ -376,10 +467,10 @@ func serversCell(of []mailproof.Observation) cell {
 		if i == 8 {
 			return c.and(span{Text: count(int64(len(of)-i), "further server"), Style: small, Break: true})
 		}
-		c = c.and(span{Text: cut(o.Server, 80), Foreign: true, Break: i > 0})
-		detail := " " + o.Role
-		if o.AA {
-			detail += ", AA"
+		c = c.and(span{Text: cut(o.Server, 80), Style: small, Foreign: true, Break: i > 0})
+		detail := ""
+		if o.Role != "authoritative" {
+			detail = ", " + o.Role
 		}
 		if o.AD {
 			detail += ", AD"
@@ -396,13 +487,13 @@ func (d *Document) dnsFindings() []block {
 	if len(d.DNS) == 0 {
 		return []block{note(words("No check was made."))}
 	}
-	list := slices.Clone(d.DNS)
+	list, folded := d.dnsListed()
 	order := []mailproof.Outcome{mailproof.OutcomeFail, mailproof.OutcomeUnknown, mailproof.OutcomeAccepted, mailproof.OutcomeWarn, mailproof.OutcomeInfo, mailproof.OutcomePass}
 	slices.SortStableFunc(list, func(a, b mailproof.Finding) int {
 		return slices.Index(order, a.Outcome) - slices.Index(order, b.Outcome)
 	})
 	n := map[mailproof.Outcome]int64{}
-	for _, f := range list {
+	for _, f := range d.DNS {
 		n[f.Outcome]++
 	}
 	caption := fmt.Sprintf("%s pass, %s warn, %s fail, %s unknown, %s for information", comma(n[mailproof.OutcomePass]), comma(n[mailproof.OutcomeWarn]),
@@ -422,13 +513,48 @@ func (d *Document) dnsFindings() []block {
 		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f, domain == ""), remedyCell(f)}})
 	}
 	blocks := []block{{Legend: outcomeLegend()}, {Table: t}}
-	if slices.ContainsFunc(list, func(f mailproof.Finding) bool { return !slices.Contains(d.Findings, f) }) {
-		blocks = append(blocks, note(words("Only what was judged after the cut-over takes part in the verdict; the other findings stand here for the record.")))
+	if folded > 0 || slices.ContainsFunc(list, func(f mailproof.Finding) bool { return !slices.Contains(d.Findings, f) }) {
+		text := "Findings of another phase than the one judged last stand here for the record and take no part in the verdict"
+		if folded > 0 {
+			text += "; " + count(int64(folded), "of them that passed or only informs is", "of them that passed or only inform are") + " in report.json alone"
+		}
+		blocks = append(blocks, note(words(text+".")))
 	}
 	if len(list) > mostFindings {
 		blocks = append(blocks, note(words(count(int64(len(list)-mostFindings), "further finding")+" in report.json.")))
 	}
 	return blocks
+}
+
+// dnsListed are the findings that 10.3 lists: all that take part in the
+// verdict, and of the others those that ask for a look.
+func (d *Document) dnsListed() (list []mailproof.Finding, folded int) {
+	judged := map[mailproof.Finding]bool{}
+	for _, f := range d.Findings {
+		judged[f] = true
+	}
+	if !slices.ContainsFunc(d.DNS, func(f mailproof.Finding) bool { return judged[f] }) {
+		return slices.Clone(d.DNS), 0 // nothing was judged for the verdict: all is for the record
+	}
+	for _, f := range d.DNS {
+		quiet := f.Outcome == mailproof.OutcomePass || f.Outcome == mailproof.OutcomeInfo
+		if !judged[f] && quiet {
+			folded++
+			continue
+		}
+		list = append(list, f)
+	}
+	return list, folded
+}
+
+// textLines sets a text of several lines.
+func textLines(c cell, text string, s style, most int) cell {
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			c = c.and(span{Text: cut(line, most), Style: s, Foreign: true, Break: len(c) > 0})
+		}
+	}
+	return c
 }
 
 func outcomeCell(o mailproof.Outcome) cell {
@@ -447,22 +573,17 @@ func phaseLetter(p mailproof.Phase) string {
 }
 
 func observedCell(f mailproof.Finding, domain bool) cell {
-	c := foreign(cut(f.Observed, 500))
+	var c cell
 	if domain && f.Domain != "" {
-		c = cell{{Text: cut(f.Domain, 120), Style: small, Foreign: true}, {Text: cut(f.Observed, 500), Foreign: true, Break: true}}
+		c = cell{{Text: cut(f.Domain, 120), Style: small, Foreign: true}}
 	}
-	return c
+	return textLines(c, cut(f.Observed, 500), 0, 300)
 }
 
 func remedyCell(f mailproof.Finding) cell {
 	var c cell
 	if f.Expected != "" && f.Outcome != mailproof.OutcomePass {
-		c = c.and(span{Text: "expected: " + cut(f.Expected, 300), Style: small, Foreign: true})
+		c = textLines(nil, "expected: "+f.Expected, small, 300)
 	}
-	for _, line := range strings.Split(strings.TrimSpace(f.Remedy), "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			c = c.and(span{Text: cut(line, 300), Style: small, Foreign: true, Break: len(c) > 0})
-		}
-	}
-	return c
+	return textLines(c, f.Remedy, small, 300)
 }

@@ -144,6 +144,11 @@ func cut(s string, n int) string {
 	return s
 }
 
+// oneLine puts the lines of a text of ours behind one another.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
 func sentence(s string) string {
 	if s == "" {
 		return s
