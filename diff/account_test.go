@@ -371,6 +371,49 @@ func TestTwins(t *testing.T) {
 	}
 }
 
+// Twins of one date are told apart by their flags.
+func TestTwinsByFlags(t *testing.T) {
+	src, dst := standard()
+	for i, f := range []string{`\Seen`, `\Flagged`} {
+		src.add("INBOX", letter(1)).Flags = mailproof.NewFlags(f)
+		dst.add("INBOX", letter(1)).Flags = mailproof.NewFlags([]string{`\Flagged`, `\Seen`}[i])
+	}
+	if res, _ := compare(t, src, dst, Options{}); res.FlagsDiffer != 0 {
+		t.Errorf("%d flags differ", res.FlagsDiffer)
+	}
+}
+
+func TestBaseline(t *testing.T) {
+	src, dst := standard()
+	for i := range 3 {
+		dst.add("INBOX", letter(i)).FirstPass = mailproof.PassID(i + 1)
+	}
+	for baseline, want := range map[mailproof.PassID]string{
+		0: "[] [] []",
+		1: "[pre-existing] [arrived-later] [arrived-later]",
+		2: "[pre-existing] [pre-existing] [arrived-later]",
+	} {
+		_, all := compare(t, src, dst, Options{Baseline: baseline})
+		var got []string
+		for _, r := range all {
+			got = append(got, fmt.Sprint(r.Reasons))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("baseline %d: %v, want %s", baseline, got, want)
+		}
+	}
+}
+
+// A name that exists as a container is created all the same.
+func TestPlanCreatesOverContainer(t *testing.T) {
+	src := newFake(mailproof.Source, boxes("/", "", "INBOX", "Work", "Work/2019")...)
+	dst := newFake(mailproof.Destination, boxes("/", "", "INBOX", "Work (noselect)", "Work/2019")...)
+	plan := steps(t, src, dst, Options{})
+	if len(plan) != 1 || plan[0].Kind != mailproof.CreateMailbox || plan[0].Target != "Work" {
+		t.Errorf("%+v", plan)
+	}
+}
+
 func TestExcludedByRule(t *testing.T) {
 	src, dst := standard()
 	src.add("Archive", letter(1))
