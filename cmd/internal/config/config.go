@@ -60,10 +60,11 @@ type Engagement struct {
 	CutOver  time.Time `toml:"cutover"`  // planned moment of the MX change; zero: not fixed
 }
 
-// Copy rules which folders go where.
+// Copy rules which folders go where, and what the destination may rewrite.
 type Copy struct {
 	Map     map[string]string `toml:"map"`     // source folder to destination folder
 	Exclude []string          `toml:"exclude"` // source folders that stay behind
+	Aliases string            `toml:"aliases"` // list of rewritten addresses, a file for [ReadAliases]
 }
 
 // DNS is what the DNS audit is held against.
@@ -150,6 +151,9 @@ func parse(path, dir string, data []byte) (*Config, error) {
 	})
 	if err := ps.err(0); err != nil {
 		return nil, err
+	}
+	if c.Copy.Aliases != "" {
+		c.Copy.Aliases = inDir(dir, c.Copy.Aliases)
 	}
 	for _, profile := range []*string{&c.DNS.Profile, &c.DNS.OldProfile} {
 		// A profile is a name or a file, and only a file lies in a place.
