@@ -40,17 +40,20 @@ could not be read, 2 could not run, 130 cancelled.`,
 				return err
 			}
 			return a.withEngagement(cmd.Context(), cfg, o, func(ctx context.Context, e *engagement.Engagement) error {
-				return a.copy(ctx, e, dryRun)
+				return a.copy(ctx, e, dryRun, f.json)
 			})
 		},
 	}
 	f.addAccounts(cmd)
 	f.addRules(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/copy/1")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read both sides and say what would be done; write nothing to the destination")
 	return cmd
 }
 
-func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun bool) error {
+func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun, asJSON bool) error {
+	a.stagesOnErr = asJSON
+	out := passesJSON{Schema: "mailproof/copy/1"}
 	unread := false
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		res, err := e.Inventory(ctx, side)
@@ -59,20 +62,38 @@ func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun bool) e
 			return err
 		}
 		unread = unread || len(res.Failures) > 0 || res.Summary.Failed > 0 || res.Summary.Unreadable > 0
+		out.Inventories = append(out.Inventories, inventoryToJSON(res))
 	}
+	var result error
 	if dryRun {
 		plans, err := e.DryRun(ctx)
 		if err != nil {
 			return err
 		}
-		a.printPlans(plans)
-		return nil
+		if !asJSON {
+			a.printPlans(plans)
+			return nil
+		}
+		out.Plan = plansToJSON(plans)
+	} else {
+		res, err := e.Copy(ctx)
+		a.printCopy(res)
+		if err != nil {
+			return err
+		}
+		out.Copy = copyToJSON(res)
+		result = a.copyResult(res, unread)
 	}
-	res, err := e.Copy(ctx)
-	a.printCopy(res)
+	if asJSON {
+		out.ExitCode = exitOf(result)
+		return errors.Join(writeJSON(a.out, out), result)
+	}
+	return result
+}
+
+// copyResult says what a copy pass means for the exit code, and what is next.
+func (a *app) copyResult(res engagement.CopyResult, unread bool) error {
 	switch {
-	case err != nil:
-		return err
 	case res.Summary.Refused > 0:
 		a.hintf("mailproof diff after a new inventory names every message that is missing, with the server's words")
 		return exit{mailproof.Incomplete.ExitCode()}

@@ -51,19 +51,27 @@ run, 130 cancelled.`,
 					}
 				}
 				unread := false
+				out := passesJSON{Schema: "mailproof/inventory/1"}
+				a.stagesOnErr = f.json
 				for _, s := range sides {
 					res, err := e.Inventory(ctx, s)
 					a.printInventory(res)
 					if err != nil {
 						return err
 					}
+					out.Inventories = append(out.Inventories, inventoryToJSON(res))
 					unread = unread || len(res.Failures) > 0 || res.Summary.Failed > 0 || res.Summary.Unreadable > 0 || res.Summary.Drifted > 0
 				}
+				var result error
 				if unread {
 					a.hintf("mailproof status shows what could not be read; the same command tries it again")
-					return exit{mailproof.Inconclusive.ExitCode()}
+					result = exit{mailproof.Inconclusive.ExitCode()}
 				}
-				return nil
+				if f.json {
+					out.ExitCode = exitOf(result)
+					return errors.Join(writeJSON(a.out, out), result)
+				}
+				return result
 			})
 		},
 	}
@@ -72,6 +80,7 @@ run, 130 cancelled.`,
 	cmd.Flags().StringVar(&name, "name", "", "`name` of the account that --source or --destination gives; its login if not given")
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out source folders: a `pattern` or a special use such as '\\Junk' (may be repeated)")
 	f.addDepth(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/inventory/1")
 	return cmd
 }
 
