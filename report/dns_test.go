@@ -9,7 +9,13 @@ import (
 )
 
 func observed(server string, minutes int, records ...string) mailproof.Observation {
-	return mailproof.Observation{Time: sampleTime.Add(time.Duration(minutes) * time.Minute), Question: "a.example.", Type: "MX", Server: server, Role: "authoritative", RCode: "NOERROR", Records: records}
+	return mailproof.Observation{AA: true, Time: sampleTime.Add(time.Duration(minutes) * time.Minute), Question: "a.example.", Type: "MX", Server: server, Role: "authoritative", RCode: "NOERROR", Records: records}
+}
+
+func referral(server string, minutes int) mailproof.Observation {
+	o := observed(server, minutes, "example. 86400 IN NS ns1.example.")
+	o.AA = false
+	return o
 }
 
 // What a server has replaced since is no disagreement; what two servers say
@@ -27,6 +33,7 @@ func TestAnswers(t *testing.T) {
 		"one lags":              {[]mailproof.Observation{observed("ns1", 0, older), observed("ns2", 0, older), observed("ns1", 5, newer), observed("ns2", 4, older)}, []string{"10 new.example."}, 2, true},
 		"in any order":          {[]mailproof.Observation{observed("ns1", 5, newer), observed("ns1", 0, older)}, []string{"10 new.example."}, 2, false},
 		"no record":             {[]mailproof.Observation{observed("ns1", 0, "a.example. 300 IN SOA ns1. root. 1 2 3 4 5")}, nil, 1, false},
+		"a referral":            {[]mailproof.Observation{observed("ns1", 0, older), referral("root", 0)}, []string{"10 old.example."}, 1, false},
 		"a chain":               {[]mailproof.Observation{observed("ns1", 0, "a.example. 300 IN CNAME b.example.", "b.example. 300 IN MX 5 c.example.")}, []string{"5 c.example.", "CNAME b.example."}, 1, false},
 	} {
 		got := answersTo(tt.of)

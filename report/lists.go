@@ -358,6 +358,9 @@ func answersTo(of []mailproof.Observation) []*answer {
 		a := &answer{records: recordData(o), first: o}
 		if len(a.records) == 0 {
 			a.failure = failureOf(o)
+			if isReferral(o) {
+				continue // the way to the answer, and no answer
+			}
 		}
 		i := slices.IndexFunc(out, func(b *answer) bool { return a.failure == b.failure && slices.Equal(a.records, b.records) })
 		if i < 0 {
@@ -375,6 +378,10 @@ func answersTo(of []mailproof.Observation) []*answer {
 	return out
 }
 
+func isReferral(o mailproof.Observation) bool {
+	return !o.AA && o.Error == "" && o.RCode == "NOERROR" && len(o.Records) > 0 && o.Role != "resolver"
+}
+
 func failureOf(o mailproof.Observation) string {
 	switch {
 	case o.Error != "":
@@ -387,7 +394,7 @@ func failureOf(o mailproof.Observation) string {
 
 // recordData takes the data off records in presentation form ("name. 300 IN MX
 // 10 host."): owner and TTL stand in columns of their own. The SOA of an answer
-// that has no record (RFC 2308) is no record.
+// that has no record (RFC 2308) is no record, nor are the NS of a referral.
 func recordData(o mailproof.Observation) []string {
 	var out []string
 	for _, r := range o.Records {
@@ -400,7 +407,7 @@ func recordData(o mailproof.Observation) []string {
 				data = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), kind))
 			}
 		}
-		if kind == "SOA" && o.Type != "SOA" {
+		if kind == "SOA" && o.Type != "SOA" || kind == "NS" && o.Type != "NS" {
 			continue
 		}
 		if kind != o.Type {
@@ -508,7 +515,7 @@ func (d *Document) dnsFindings() []block {
 		caption = cut(domain, 120) + ": " + caption
 	}
 	t := &table{Class: "fi", Dense: true, Wide: true, Caption: foreign(caption + ". P: judged in planning. R: before cut-over. C: after it."), Columns: []column{
-		{Head: "Outcome", Width: 9.5}, {Head: "Check", Width: 15.5}, {Head: "Phase", Width: 5.5}, {Head: "Observed", Width: 37}, {Head: "Expected, remedy", Width: 32.5}}}
+		{Head: "Outcome", Width: 8.5}, {Head: "Check", Width: 14}, {Head: "Phase", Width: 5}, {Head: "Observed", Width: 42.5}, {Head: "Expected, remedy", Width: 30}}}
 	for _, f := range list[:min(len(list), mostFindings)] {
 		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f, domain == ""), remedyCell(f)}})
 	}

@@ -325,6 +325,8 @@ func (l *layout) keep(blocks []block) float64 {
 			return h + b.Figure.Drawing.H*chart.Unit + 14
 		case b.Definition != nil:
 			return h + 20
+		case b.Signatures != nil:
+			return h + min(float64((len(b.Signatures)+1)/2), 5)*signatureHeight + 4
 		default:
 			return h + 16
 		}
@@ -460,8 +462,10 @@ func (l *layout) listing(lines []string) {
 	l.y += total + 0.9*rem
 }
 
+const signatureHeight = 39.0
+
 func (l *layout) signatures(list []signature) {
-	const h = 39.0
+	const h = signatureHeight
 	for i := 0; i < len(list); i += 2 {
 		l.need(h)
 		if i == 0 {
