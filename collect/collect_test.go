@@ -384,6 +384,17 @@ func TestInventoryUnreadable(t *testing.T) {
 	l.check(s, "INBOX")
 }
 
+// A notice that a server puts in the place of a message is not the message.
+func TestInventoryStub(t *testing.T) {
+	s, l := newServer(t, "INBOX"), newLedger(t)
+	uid := s.add("INBOX", "a")
+	s.messages["INBOX"][0].body = []byte("Subject: Retrieval using the IMAP4 protocol failed for the following message: 5\r\n\r\nThe server couldn't retrieve the following message:\r\n\r\nSubject: \"a\"\r\n")
+	sum, err := Inventory(t.Context(), s, l, options())
+	if k := l.known["INBOX11"][uid]; err != nil || sum.Unreadable != 1 || sum.Read != 0 || k.State != mailproof.Unreadable || !strings.Contains(k.Reason, "server-stub") {
+		t.Errorf("%+v, %v, %+v", sum, err, k)
+	}
+}
+
 func TestInventoryDeliveredTwice(t *testing.T) {
 	s, l := newServer(t, "INBOX"), newLedger(t)
 	s.add("INBOX", "a")

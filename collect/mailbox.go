@@ -32,6 +32,7 @@ type entry struct {
 	zone   int32  // its offset from UTC in seconds
 	dated  bool
 	known  bool                // the ledger has the message
+	tried  bool                // this round found that it cannot be read
 	state  mailproof.ReadState // of the last reading
 	listed int64               // RFC822.SIZE
 }
@@ -350,6 +351,11 @@ func (s *scanner) body(ctx context.Context, batch []mailproof.Metadata, uid mail
 	if fp.Octets != size {
 		return fmt.Errorf("uid %d: %d of %d octets: %w", uid, fp.Octets, size, io.ErrUnexpectedEOF)
 	}
+	if fp.Detail.Stub {
+		// Whole as it came, and yet not the message: it proves nothing, and
+		// the next pass asks for it again.
+		return s.failed(ctx, batch[i], reasonStub)
+	}
 	if err := s.record(ctx, batch[i], mailproof.Message{State: mailproof.Read, Fingerprint: fp}); err != nil {
 		return err
 	}
@@ -365,7 +371,7 @@ func (s *scanner) unreadable(ctx context.Context, batch []mailproof.Metadata, un
 		reason, failed := unread[md.UID]
 		e := s.find(md.UID)
 		switch {
-		case e.state == readNow:
+		case e.state == readNow || e.tried:
 			continue
 		case failed && reason == ReasonExpunged:
 			s.gone++
@@ -375,12 +381,25 @@ func (s *scanner) unreadable(ctx context.Context, batch []mailproof.Metadata, un
 			// must not pass as "not there".
 			reason = "the server sent no body and no error"
 		}
-		s.sum.Unreadable++
-		if err := s.record(ctx, md, mailproof.Message{State: mailproof.Unreadable, Reason: reason}); err != nil {
+		if err := s.failed(ctx, md, reason); err != nil {
 			return err
 		}
-		s.tick(s.mb.Name, mailproof.Tick{Done: 1, Unreadable: 1})
 	}
+	return nil
+}
+
+// reasonStub says that a server sent a notice of its own in place of a message
+// that it could not produce, as Exchange does.
+const reasonStub = "server-stub: the server sent a notice of its own in place of the message"
+
+// failed records one message as unreadable.
+func (s *scanner) failed(ctx context.Context, md mailproof.Metadata, reason string) error {
+	if err := s.record(ctx, md, mailproof.Message{State: mailproof.Unreadable, Reason: reason}); err != nil {
+		return err
+	}
+	s.find(md.UID).tried = true
+	s.sum.Unreadable++
+	s.tick(s.mb.Name, mailproof.Tick{Done: 1, Unreadable: 1})
 	return nil
 }
 
