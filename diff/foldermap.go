@@ -329,15 +329,6 @@ func (b *mapper) owner(name string, m mailproof.Mailbox) string {
 	return m.Name
 }
 
-// refusedOnly reports whether a name holds refused characters, but not the
-// separator, and so could be there all the same.
-func (b *mapper) refusedOnly(m mailproof.Mailbox) bool {
-	path := m.Path()
-	return !slices.Equal(path, b.cleanPath(path)) && !slices.ContainsFunc(path, func(level string) bool {
-		return level == "" || b.sep != "" && strings.Contains(level, b.sep)
-	})
-}
-
 func (b *mapper) byExactName() {
 	for _, m := range b.pending() {
 		name, ok := b.natural(m)

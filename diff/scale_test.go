@@ -23,7 +23,6 @@ type generated struct {
 	lost      int  // every lost-th message is not here; 0: none
 	fresh     bool // rebuilt: T0 and T1 are others than on the other side
 	order     map[mailproof.Tier][]uint32
-	orderKeys map[mailproof.Tier][]uint64
 }
 
 func mix(tier mailproof.Tier, n uint64) uint64 {

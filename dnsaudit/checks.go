@@ -27,7 +27,6 @@ var (
 	always      = []mailproof.Phase{mailproof.Planning, mailproof.Readiness, mailproof.Confirmation}
 	atPlanning  = []mailproof.Phase{mailproof.Planning}
 	atReadiness = []mailproof.Phase{mailproof.Readiness}
-	beforehand  = []mailproof.Phase{mailproof.Planning, mailproof.Readiness}
 	afterwards  = []mailproof.Phase{mailproof.Confirmation}
 )
 

@@ -37,8 +37,6 @@ func (d *Document) customerName() string {
 	return ""
 }
 
-func (d *Document) bundle() string { return or(d.Evidence.Bundle, notSealed) }
-
 func (d *Document) footer() string {
 	parts := []string{}
 	if id := or(d.Engagement.ID, d.Engagement.Name, d.customerName()); id != "" {

@@ -95,9 +95,6 @@ func classLabel(limit int64, first bool) string {
 	}
 }
 
-func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05") + " UTC" }
-func date(t time.Time) string  { return t.UTC().Format("2 January 2006") }
-
 // between writes a window without saying the day twice.
 func between(w Window, and string) string {
 	from, to := w.From.UTC(), w.To.UTC()

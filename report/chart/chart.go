@@ -123,10 +123,6 @@ func (d *Drawing) line(stroke Paint, weight float64, xy ...float64) {
 	d.add(Shape{Kind: Path, Points: points(xy), Stroke: stroke, Weight: weight})
 }
 
-func (d *Drawing) dashed(stroke Paint, weight float64, dash []float64, xy ...float64) {
-	d.add(Shape{Kind: Path, Points: points(xy), Stroke: stroke, Weight: weight, Dash: dash})
-}
-
 func (d *Drawing) area(fill Paint, xy ...float64) {
 	d.add(Shape{Kind: Path, Points: points(xy), Closed: true, Fill: fill})
 }
