@@ -18,11 +18,11 @@ import (
 // generated is an inventory that makes its rows as they are asked for, so that
 // what a benchmark measures is the comparison's own memory.
 type generated struct {
-	side      mailproof.Side
-	n         int
-	lost      int  // every lost-th message is not here; 0: none
-	fresh     bool // rebuilt: T0 and T1 are others than on the other side
-	order     map[mailproof.Tier][]uint32
+	side  mailproof.Side
+	n     int
+	lost  int  // every lost-th message is not here; 0: none
+	fresh bool // rebuilt: T0 and T1 are others than on the other side
+	order map[mailproof.Tier][]uint32
 }
 
 func mix(tier mailproof.Tier, n uint64) uint64 {
