@@ -2,6 +2,8 @@ package engagement
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/dnsaudit"
+	"github.com/mailproof/mailproof/report"
 )
 
 // DNSOptions says what DNS is to be held against. Without a domain and a
@@ -58,17 +61,45 @@ func (e *Engagement) DNS(ctx context.Context) (DNSResult, error) {
 			cfg.History = append(cfg.History, earlier.Observations...)
 		}
 	}
-	report, err := dnsaudit.Audit(ctx, cfg)
+	found, err := dnsaudit.Audit(ctx, cfg)
 	if err == nil {
-		err = e.ledger.RecordDNS(ctx, pass, report.Findings, report.Observations)
+		err = e.ledger.RecordDNS(ctx, pass, found.Findings, found.Observations)
 	}
 	if err == nil {
-		err = e.ledger.SetEngagement(ctx, dnsProfileKey, cfg.Profile.Title())
+		err = e.keepDNS(ctx, cfg.Profile.Title(), found.Safe)
 	}
-	return DNSResult{Report: report, Profile: cfg.Profile.Title(), Took: time.Since(started)}, end(err, 0, 0)
+	return DNSResult{Report: found, Profile: cfg.Profile.Title(), Took: time.Since(started)}, end(err, 0, 0)
 }
 
-const dnsProfileKey = "dns.profile"
+// What a DNS pass leaves for the report beside findings and observations.
+const (
+	dnsProfileKey = "dns.profile"
+	dnsSafeKey    = "dns.safe"
+)
+
+func (e *Engagement) keepDNS(ctx context.Context, profile string, safe []dnsaudit.SafeTime) error {
+	text, err := json.Marshal(safe)
+	if err != nil {
+		return err
+	}
+	return errors.Join(e.ledger.SetEngagement(ctx, dnsProfileKey, profile), e.ledger.SetEngagement(ctx, dnsSafeKey, string(text)))
+}
+
+// safeTimes reads back the safe times of the last DNS pass.
+func safeTimes(kept map[string]string) ([]report.SafeTime, error) {
+	if kept[dnsSafeKey] == "" {
+		return nil, nil
+	}
+	var safe []dnsaudit.SafeTime
+	if err := json.Unmarshal([]byte(kept[dnsSafeKey]), &safe); err != nil {
+		return nil, fmt.Errorf("safe times in the ledger: %w", err)
+	}
+	out := make([]report.SafeTime, len(safe))
+	for i, s := range safe {
+		out[i] = report.SafeTime(s)
+	}
+	return out, nil
+}
 
 // AuditDNS audits without any ledger, for a person who only asks.
 func AuditDNS(ctx context.Context, o DNSOptions) (DNSResult, error) {
@@ -77,8 +108,8 @@ func AuditDNS(ctx context.Context, o DNSOptions) (DNSResult, error) {
 	if err != nil {
 		return DNSResult{}, err
 	}
-	report, err := dnsaudit.Audit(ctx, cfg)
-	return DNSResult{Report: report, Profile: cfg.Profile.Title(), Took: time.Since(started)}, err
+	found, err := dnsaudit.Audit(ctx, cfg)
+	return DNSResult{Report: found, Profile: cfg.Profile.Title(), Took: time.Since(started)}, err
 }
 
 // config turns the options into those of the audit.
