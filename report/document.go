@@ -19,6 +19,8 @@ type Document struct {
 	Tool      string // "mailproof 0.1.0"
 	Command   string // the command line, which holds no secret
 	Depth     mailproof.Depth
+	// Sample is what a sample says of all messages; nil where there was none.
+	Sample *Sample
 
 	// Verdict is what mailproof.Roll made of Findings.
 	Verdict mailproof.Verdict

@@ -24,6 +24,7 @@ type JSON struct {
 	Tool              string             `json:"tool"`
 	Command           string             `json:"command"`
 	Depth             string             `json:"depth"`
+	Sample            *Sample            `json:"sample"` // null where no sample was taken
 	Engagement        JSONEngagement     `json:"engagement"`
 	Ledger            JSONLedger         `json:"ledger"`
 	Totals            mailproof.Counts   `json:"totals"`
@@ -284,7 +285,7 @@ func ReadJSON(r io.Reader) (*JSON, error) {
 func (d *Document) JSON() *JSON {
 	return &JSON{
 		Schema: Schema, Verdict: d.Verdict, ExitCode: d.Verdict.ExitCode(), Generated: d.Generated.UTC(), Issue: d.Issue,
-		Tool: d.Tool, Command: d.Command, Depth: depthName(d.Depth), Engagement: d.Engagement.json(), Ledger: d.ledgerJSON(), Totals: d.Totals,
+		Tool: d.Tool, Command: d.Command, Depth: depthName(d.Depth), Sample: d.Sample, Engagement: d.Engagement.json(), Ledger: d.ledgerJSON(), Totals: d.Totals,
 		SourceWindow: d.SourceWindow.json(), DestinationWindow: d.DestinationWindow.json(),
 		Accounts: convert(d.Accounts, accountJSON), Exceptions: convert(d.Exceptions, d.exceptionJSON), ExceptionsOmitted: d.ExceptionsOmitted,
 		Findings: convert(d.Findings, checkJSON), DNS: convert(d.DNS, dnsJSON), Passes: convert(d.Passes, passJSON),

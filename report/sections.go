@@ -141,7 +141,7 @@ func depthText(depth mailproof.Depth) string {
 	case mailproof.DepthFull:
 		return "full: every octet of every message that could be read was read on both sides"
 	case mailproof.DepthSample:
-		return "sample: the octets of a seeded sample were read; nothing is stated about the content of the rest"
+		return "sample: the octets of a seeded sample of the source were read; nothing is stated about the content of any single other message"
 	case mailproof.DepthPreview:
 		return "preview: no message was read; nothing is stated about content"
 	}
@@ -190,7 +190,7 @@ func methodDepth(depth mailproof.Depth) string {
 	case mailproof.DepthFull:
 		return "Every message in scope was read in full and fingerprinted with algorithm " + mailproof.FingerprintAlgorithm + "; what could not be read is counted as unreadable, never as absent."
 	case mailproof.DepthSample:
-		return "A seeded sample of the messages was read and fingerprinted with algorithm " + mailproof.FingerprintAlgorithm + "; the others were listed only."
+		return "A seeded sample of the source's messages, and every message of the destination, was read and fingerprinted with algorithm " + mailproof.FingerprintAlgorithm + "; the others were listed only."
 	case mailproof.DepthPreview:
 		return "Messages were listed with their size and date and not read."
 	}
@@ -369,6 +369,9 @@ func (d *Document) limitations() section {
 	}
 	if d.Depth != mailproof.DepthFull {
 		items = append(items, words("Not every message was read: "+depthText(d.Depth)+"."))
+	}
+	if d.Sample != nil {
+		items = append(items, foreign(d.Sample.Sentence()+"."))
 	}
 	return section{ID: "s11", No: "11", Title: "Limitations", Blocks: []block{{Procedure: items}}}
 }

@@ -71,11 +71,15 @@ func (a *app) diff(ctx context.Context, e *engagement.Engagement, asJSON bool, l
 		return errors.Join(d.WriteJSON(a.out), verdict(d.Verdict))
 	}
 	if lines != nil {
+		if c.Sample != nil {
+			a.notef("sample: %s", c.Sample.Sentence())
+		}
 		a.notef("%s", d.Verdict)
 		return verdict(d.Verdict)
 	}
 	a.printCompareLine(c)
 	a.printVerdict(d)
+	a.printDepth(c)
 	return verdict(d.Verdict)
 }
 
@@ -121,14 +125,18 @@ The exit code is that of the verdict: 0 complete, 1 differences, 3 inconclusive.
 // printCompareLine prints the one line of a finished comparison.
 func (a *app) printCompareLine(c engagement.Comparison) {
 	t := c.Totals
-	text := count(t.AllIdentical()) + " identical"
+	text, extra := count(t.AllIdentical())+" identical", "extra"
+	if c.Depth == mailproof.DepthSample {
+		// Their source messages may be among those that were not read.
+		extra = "unpaired"
+	}
 	for _, term := range []struct {
 		n    int64
 		word string
 	}{
 		{t.AllEquivalent(), "equivalent"}, {t.Relocated, "relocated"}, {t.Altered, "altered"}, {t.Missing, "missing"},
 		{t.DuplicateCollapsed, "collapsed"}, {t.Excluded, "excluded"}, {t.Unverifiable, "unverifiable"}, {t.NotChecked, "not checked"},
-		{t.Extra, "extra"}, {t.DuplicateSurplus, "surplus"},
+		{t.Extra, extra}, {t.DuplicateSurplus, "surplus"},
 	} {
 		if term.n > 0 {
 			text += ", " + count(term.n) + " " + term.word

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/mailproof/mailproof/cmd/internal/config"
 	"github.com/mailproof/mailproof/cmd/internal/credential"
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
+	"github.com/mailproof/mailproof/collect"
 )
 
 // workFlags are the flags of every command that signs in somewhere: whose mail,
@@ -26,7 +28,8 @@ type workFlags struct {
 	only                                []string
 	mapped, exclude                     []string
 	parallel                            int
-	depth                               string
+	aliases                             string
+	depth, sampleSize, seed             string
 	reverify                            bool
 	json                                bool
 	dns                                 dnsFlags
@@ -54,10 +57,14 @@ func (f *workFlags) addAccounts(cmd *cobra.Command) {
 func (f *workFlags) addRules(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.mapped, "map", nil, "map source folder OLD to destination folder NEW, as `OLD=NEW` (may be repeated)")
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out source folders: a `pattern` such as \"Archive/*\", or a special use such as '\\Junk' (may be repeated);\nthe report counts what was left out")
+	cmd.Flags().StringVar(&f.aliases, "aliases", "", "addresses that the new server rewrites on purpose: a CSV `file`, one a line: old@old.example,new@new.example;\na message that differs in nothing else is equivalent, with the note recipient-aliased")
+	_ = cmd.MarkFlagFilename("aliases", "csv", "txt")
 }
 
 func (f *workFlags) addDepth(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.depth, "depth", "full", "full reads every octet and is the only depth that can end in COMPLETE; preview reads no bodies")
+	cmd.Flags().StringVar(&f.depth, "depth", "full", "full reads every octet and is the only depth that can end in COMPLETE;\nsample reads a random part of the source, the destination in full, and states a bound for the rest;\npreview reads no bodies: numbers and sizes of messages are all that it compares")
+	cmd.Flags().StringVar(&f.sampleSize, "sample-size", "", "of --depth sample: so many messages of each account, or of all a share such as 2.5% (default 300)")
+	cmd.Flags().StringVar(&f.seed, "seed", "", "of --depth sample: any text; the same seed chooses the same messages (default: that of the last sample, or one by chance)")
 	cmd.Flags().BoolVar(&f.reverify, "reverify", false, "read every message again, also those that an earlier pass has read")
 }
 
@@ -93,8 +100,17 @@ func (a *app) options(cmd *cobra.Command, f *workFlags, cfg *config.Config, side
 		o.Depth = mailproof.DepthFull
 	case "preview":
 		o.Depth = mailproof.DepthPreview
+	case "sample":
+		o.Depth = mailproof.DepthSample
+		var err error
+		if o.Sample, err = collect.ParseSample(f.sampleSize, f.seed); err != nil {
+			return o, hinted{err, "write --sample-size 300 or --sample-size 2.5%"}
+		}
 	default:
-		return o, hinted{fmt.Errorf("--depth %s is not known", f.depth), "write full or preview"}
+		return o, hinted{fmt.Errorf("--depth %s is not known", f.depth), "write full, sample or preview"}
+	}
+	if o.Depth != mailproof.DepthSample && (f.sampleSize != "" || f.seed != "") {
+		return o, hinted{errors.New("--sample-size and --seed go with --depth sample"), "add --depth sample"}
 	}
 	if o.Parallel == 0 {
 		o.Parallel = cfg.Limits.Accounts
@@ -103,6 +119,11 @@ func (a *app) options(cmd *cobra.Command, f *workFlags, cfg *config.Config, side
 		o.Rules = rulesOf(cfg)
 	}
 	var err error
+	if path := cmp.Or(f.aliases, cfg.Copy.Aliases); path != "" {
+		if o.Rules.Aliases, err = config.ReadAliases(path); err != nil {
+			return o, fmt.Errorf("aliases: %w", err)
+		}
+	}
 	if o.DNS, err = f.dns.options(cfg); err != nil {
 		return o, err
 	}

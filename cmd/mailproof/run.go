@@ -74,6 +74,7 @@ func (a *app) runAll(ctx context.Context, e *engagement.Engagement, asJSON bool)
 		return errors.Join(d.WriteJSON(a.out), verdict(d.Verdict))
 	}
 	a.printVerdict(d)
+	a.printDepth(c)
 	a.stage("report", "", e.Path(engagement.HTMLFile)+"  "+e.Path(engagement.PDFFile)+"  "+e.Path(engagement.JSONFile), 0)
 	return verdict(d.Verdict)
 }

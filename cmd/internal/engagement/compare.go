@@ -11,14 +11,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/diff"
+	"github.com/mailproof/mailproof/report"
 )
 
 // Comparison is what the comparison of all accounts came to.
 type Comparison struct {
 	Accounts []mailproof.AccountResult
 	Totals   mailproof.Counts
+	Sample   *report.Sample  // what a sample says of all; nil where none was taken
+	Depth    mailproof.Depth // how much was read, of the side of which the least was
 	Took     time.Duration
 }
 
@@ -37,15 +41,23 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 		return c, err
 	}
 	c.Accounts = make([]mailproof.AccountResult, len(names))
+	samples, err := e.samples(ctx)
+	if err != nil {
+		return c, err
+	}
 	var mu sync.Mutex // results are streamed one account at a time
+	sampled := map[string]*sampling{}
 	err = e.eachName(ctx, names, onResult != nil, func(ctx context.Context, i int, name string) error {
-		r, err := e.compareOne(ctx, name, onResult)
+		r, s, err := e.compareOne(ctx, name, samples, onResult)
 		if err != nil {
 			return fmt.Errorf("compare account %s: %w", name, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		c.Accounts[i] = r
+		if s != nil {
+			sampled[name] = s
+		}
 		return nil
 	})
 	if err != nil {
@@ -57,25 +69,85 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	for _, a := range c.Accounts {
 		c.Totals.Add(a.Counts)
 	}
+	c.Sample = sampleResult(sampled)
+	if c.Depth, err = e.comparedDepth(ctx, c); err != nil {
+		return c, err
+	}
 	c.Took = time.Since(started)
 	return c, nil
 }
 
-func (e *Engagement) compareOne(ctx context.Context, name string, onResult func(diff.Result) error) (r mailproof.AccountResult, err error) {
+// compareOne compares one account, and counts its sample where the source was
+// sampled.
+func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, onResult func(diff.Result) error) (r mailproof.AccountResult, sampled *sampling, err error) {
 	src, dst, done, err := e.inventoriesOf(ctx, name)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	o, err := e.compareOptions(ctx, name, dst)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	o.OnResult = onResult
-	if r, err = diff.Compare(ctx, src, dst, o); err != nil {
-		return r, err
+	if s, ok := samples[src.Scan().Pass]; ok {
+		sampled = newSampling(s)
+		o.OnResult = func(res diff.Result) error {
+			sampled.add(&res)
+			if onResult != nil {
+				return onResult(res)
+			}
+			return nil
+		}
 	}
-	return r, e.explainRefusals(ctx, &r)
+	if r, err = diff.Compare(ctx, src, dst, o); err != nil {
+		return r, nil, err
+	}
+	if sampled != nil {
+		sampled.unread = !readToEnd(&r)
+	}
+	return r, sampled, e.explainRefusals(ctx, &r)
+}
+
+// readToEnd reports whether every message of the source is listed.
+func readToEnd(r *mailproof.AccountResult) bool {
+	if r.SourceScan.State != mailproof.PassDone {
+		return false
+	}
+	for i := range r.Folders {
+		s := &r.Folders[i].SourceScan
+		if r.Folders[i].Source != "" && !s.NoSelect && s.Excluded == "" && (!s.Complete || s.Drifted || s.Error != "") {
+			return false
+		}
+	}
+	return true
+}
+
+// comparedDepth is the least depth of the inventories that a comparison rests
+// on; full where no message of them was left unread, as earlier passes may
+// have read what the last one did not.
+func (e *Engagement) comparedDepth(ctx context.Context, c Comparison) (mailproof.Depth, error) {
+	passes, err := e.ledger.Passes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	of := map[mailproof.PassID]mailproof.Depth{}
+	for _, p := range passes {
+		of[p.ID] = p.Depth
+	}
+	var least mailproof.Depth
+	for _, a := range c.Accounts {
+		for _, scan := range []mailproof.Scan{a.SourceScan, a.DestinationScan} {
+			if d := of[scan.Pass]; d != 0 && (least == 0 || d < least) {
+				least = d
+			}
+		}
+	}
+	t := c.Totals
+	if least != 0 && t.NotChecked+t.DestinationNotChecked == 0 && t.SourceMessages+t.DestinationMessages > 0 {
+		least = mailproof.DepthFull
+	}
+	return least, nil
 }
 
 // inventoriesOf opens the latest inventories of an account. A side that was
@@ -111,7 +183,7 @@ func (e *Engagement) inventoriesOf(ctx context.Context, name string) (src, dst d
 
 // compareOptions are those of every comparison and plan of an account.
 func (e *Engagement) compareOptions(ctx context.Context, name string, dst diff.Inventory) (diff.Options, error) {
-	o := diff.Options{Rules: e.rules, MaxExceptions: maxExceptions}
+	o := diff.Options{Rules: e.rules, Aliases: e.Rules.Aliases, MaxExceptions: maxExceptions}
 	o.Rules.Refused = diff.RefusedBy(dst.Scan().Server)
 	passes, err := e.ledger.Passes(ctx)
 	o.Baseline = baseline(passes)

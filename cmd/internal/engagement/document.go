@@ -1,6 +1,7 @@
 package engagement
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"time"
@@ -42,7 +43,7 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	if d.Passes, err = e.ledger.Passes(ctx); err != nil {
 		return nil, err
 	}
-	d.Depth = depthOf(d.Passes, e.Depth)
+	d.Depth, d.Sample = cmp.Or(c.Depth, e.Depth), c.Sample
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		if err := e.histogram(ctx, d, side); err != nil {
 			return nil, err
@@ -62,16 +63,6 @@ func ofPhase(findings []mailproof.Finding, phase mailproof.Phase) []mailproof.Fi
 		}
 	}
 	return out
-}
-
-// depthOf is the depth of the latest inventory, which the comparison rests on.
-func depthOf(passes []mailproof.Pass, fallback mailproof.Depth) mailproof.Depth {
-	for i := len(passes) - 1; i >= 0; i-- {
-		if passes[i].Kind == mailproof.InventoryPass && passes[i].Depth != 0 {
-			return passes[i].Depth
-		}
-	}
-	return fallback
 }
 
 func (e *Engagement) histogram(ctx context.Context, d *report.Document, side mailproof.Side) error {

@@ -68,6 +68,7 @@ type Options struct {
 	Accounts []Account
 	Rules    Rules
 	Depth    mailproof.Depth
+	Sample   collect.Sample // what DepthSample reads of the source
 	Reverify bool
 	Parallel int // accounts worked on at once; 0 means 4
 	// MaxConnections bounds the connections to one server at once; Connections
@@ -90,10 +91,15 @@ type Options struct {
 type Rules struct {
 	Map     []string `json:"map,omitempty"`     // OLD=NEW
 	Exclude []string `json:"exclude,omitempty"` // patterns of source folders, or special uses
+	// Aliases are addresses that the destination rewrites on purpose, old to
+	// new, as config.ReadAliases returns them.
+	Aliases map[string]string `json:"aliases,omitempty"`
 }
 
 // IsZero reports whether no rule was given.
-func (r Rules) IsZero() bool { return len(r.Map) == 0 && len(r.Exclude) == 0 }
+func (r Rules) IsZero() bool { return r.noFolders() && len(r.Aliases) == 0 }
+
+func (r Rules) noFolders() bool { return len(r.Map) == 0 && len(r.Exclude) == 0 }
 
 // Engagement is one directory with its ledger open.
 type Engagement struct {
@@ -161,28 +167,46 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 	if e.Progress == nil {
 		e.Progress = func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) { return nil, func() {} }
 	}
-	if e.Rules.IsZero() {
+	if err := e.keepRules(ctx, writable); err != nil {
+		return err
+	}
+	var err error
+	if e.rules, err = diff.ParseRules(e.Rules.Map, e.Rules.Exclude); err != nil {
+		return err
+	}
+	return e.setSample(ctx)
+}
+
+// keepRules fetches the rules that were not given from the ledger: those about
+// folders and the aliases each as a whole. What was given is kept there.
+func (e *Engagement) keepRules(ctx context.Context, writable bool) error {
+	given := !e.Rules.IsZero()
+	if e.Rules.noFolders() || len(e.Rules.Aliases) == 0 {
 		kept, err := e.ledger.Engagement(ctx)
 		if err != nil {
 			return err
 		}
+		var rules Rules
 		if text := kept[rulesKey]; text != "" {
-			if err := json.Unmarshal([]byte(text), &e.Rules); err != nil {
+			if err := json.Unmarshal([]byte(text), &rules); err != nil {
 				return fmt.Errorf("rules in the ledger: %w", err)
 			}
 		}
-	} else if writable {
-		text, err := json.Marshal(e.Rules)
-		if err != nil {
-			return err
+		if e.Rules.noFolders() {
+			e.Rules.Map, e.Rules.Exclude = rules.Map, rules.Exclude
 		}
-		if err := e.ledger.SetEngagement(ctx, rulesKey, string(text)); err != nil {
-			return err
+		if len(e.Rules.Aliases) == 0 {
+			e.Rules.Aliases = rules.Aliases
 		}
 	}
-	var err error
-	e.rules, err = diff.ParseRules(e.Rules.Map, e.Rules.Exclude)
-	return err
+	if !given || !writable {
+		return nil
+	}
+	text, err := json.Marshal(e.Rules)
+	if err != nil {
+		return err
+	}
+	return e.ledger.SetEngagement(ctx, rulesKey, string(text))
 }
 
 // stopped reports whether the user asked to stop.

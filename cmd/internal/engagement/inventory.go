@@ -27,9 +27,15 @@ type InventoryResult struct {
 func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (InventoryResult, error) {
 	res := InventoryResult{Side: side, Accounts: len(e.Accounts)}
 	started := time.Now()
-	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.InventoryPass, Side: side, Depth: e.Depth, Reverify: e.Reverify})
+	depth := e.depthOf(side)
+	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.InventoryPass, Side: side, Depth: depth, Reverify: e.Reverify})
 	if err != nil {
 		return res, err
+	}
+	if depth == mailproof.DepthSample {
+		if err := e.recordSample(ctx, pass); err != nil {
+			return res, end(err, 0, 0)
+		}
 	}
 	res.Pass = pass
 	progress, done := e.Progress(mailproof.InventoryPass, side)
@@ -37,7 +43,7 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 	var failed failures
 	err = e.each(ctx, func(ctx context.Context, a Account) error {
 		sum, err := e.inventoryOne(ctx, a, collect.Options{
-			Pass: pass, Account: a.Name, Side: side, Depth: e.Depth, Reverify: e.Reverify, Exclude: e.excluded(side), Progress: progress, Stop: e.Stop,
+			Pass: pass, Account: a.Name, Side: side, Depth: depth, Sample: e.Sample, Reverify: e.Reverify, Exclude: e.excluded(side), Progress: progress, Stop: e.Stop,
 		})
 		mu.Lock()
 		res.Summary.Add(sum)
@@ -53,6 +59,15 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 	done()
 	res.Failures, res.Took = failed.sorted(), time.Since(started)
 	return res, end(err, res.Summary.Messages, res.Summary.Bytes)
+}
+
+// depthOf is how much of one side is read: of the destination, all of it
+// where the source is sampled.
+func (e *Engagement) depthOf(side mailproof.Side) mailproof.Depth {
+	if e.Depth == mailproof.DepthSample && side == mailproof.Destination {
+		return mailproof.DepthFull
+	}
+	return e.Depth
 }
 
 // excluded is the rule that leaves out a mailbox. Rules speak of the source;
