@@ -40,6 +40,9 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 		return nil, err
 	}
 	d.Profile = kept[dnsProfileKey]
+	if d.SafeTimes, err = safeTimes(kept); err != nil {
+		return nil, err
+	}
 	if d.Passes, err = e.ledger.Passes(ctx); err != nil {
 		return nil, err
 	}
