@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/mailproof/mailproof"
@@ -216,6 +217,11 @@ func (p *pass) account(ctx context.Context) error {
 	mailboxes, err := p.src.Mailboxes(ctx)
 	if err != nil {
 		return fmt.Errorf("list the folders: %w", err)
+	}
+	if !slices.ContainsFunc(mailboxes, func(mb mailproof.Mailbox) bool { return !mb.NoSelect }) {
+		// Every account has an INBOX (RFC 9051 §5.1). An empty list is a
+		// server's mistake or an access right, and no empty account.
+		return errors.New("the server lists no folder that can be opened, not even INBOX")
 	}
 	if err := p.drawSample(ctx, mailboxes); err != nil {
 		return err

@@ -439,6 +439,14 @@ func TestInventoryFolders(t *testing.T) {
 	}
 }
 
+// No folder at all is nothing that an account can have.
+func TestInventoryWithoutFolders(t *testing.T) {
+	s, l := newServer(t), newLedger(t)
+	if _, err := Inventory(t.Context(), s, l, options()); err == nil || l.last.State != mailproof.PassFailed {
+		t.Errorf("%v, %v: must not look like an empty account", err, l.last.State)
+	}
+}
+
 func TestInventoryUIDValidityChanges(t *testing.T) {
 	s, l := newServer(t, "INBOX"), newLedger(t)
 	s.add("INBOX", "a")

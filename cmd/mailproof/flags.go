@@ -135,7 +135,7 @@ func (a *app) options(cmd *cobra.Command, f *workFlags, cfg *config.Config, side
 	}
 	o.MaxConnections = cfg.Limits.Connections
 	if len(sides) > 0 {
-		o.Accounts, err = a.entries(cmd.Context(), f, cfg, sides)
+		err = a.entries(cmd.Context(), f, cfg, sides, &o)
 	}
 	return o, err
 }
@@ -182,7 +182,7 @@ func (f *dnsFlags) options(cfg *config.Config) (engagement.DNSOptions, error) {
 
 // entries finds the accounts to work on: one by flags, a list by flag, or the
 // list of the configuration.
-func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sides []mailproof.Side) ([]engagement.Account, error) {
+func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sides []mailproof.Side, o *engagement.Options) error {
 	single := f.source != "" || f.destination != ""
 	defaults := cfg.Defaults(sides...)
 	var entries []config.Entry
@@ -198,7 +198,7 @@ func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sid
 	case single:
 		e, err := f.single(sides)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		entries = []config.Entry{e}
 	}
@@ -208,12 +208,12 @@ func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sid
 			path = cfg.ListPath()
 		}
 		if path == "" {
-			return nil, hinted{errors.New("no accounts given"),
+			return hinted{errors.New("no accounts given"),
 				"give one by --source URL --destination URL, a list by --accounts FILE, or write the files with mailproof init"}
 		}
 		list, preview, err := config.ReadAccounts(path, defaults)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if preview.CarriesPasswords() {
 			a.notef("%s", preview)
@@ -221,13 +221,17 @@ func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sid
 		for _, w := range preview.Warnings {
 			a.warnf("%s", w)
 		}
-		entries = list
+		entries, o.RosterWhole = list, true
+	}
+	for _, e := range entries {
+		o.Roster = append(o.Roster, e.Name)
 	}
 	entries, err := only(entries, f.only)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return a.accounts(ctx, entries, sides)
+	o.Accounts, err = a.accounts(ctx, entries, sides)
+	return err
 }
 
 func (f *workFlags) single(sides []mailproof.Side) (config.Entry, error) {

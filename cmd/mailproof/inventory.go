@@ -121,7 +121,7 @@ func (a *app) nameSingle(ctx context.Context, e *engagement.Engagement, name str
 		name = half
 	}
 	if name != "" {
-		e.Accounts[0].Name = name
+		e.Accounts[0].Name, e.Roster = name, []string{name}
 	}
 	return nil
 }

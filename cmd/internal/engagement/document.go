@@ -17,7 +17,7 @@ import (
 func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Document, error) {
 	d := &report.Document{
 		Generated: time.Now().UTC().Truncate(time.Second), Tool: e.Tool, Command: e.Command, Depth: e.Depth,
-		AccountsListed: len(e.Accounts), Histogram: report.NewHistogram(),
+		Histogram: report.NewHistogram(),
 	}
 	if e.Config != nil {
 		d.Engagement = engagementOf(e.Config)
@@ -33,7 +33,12 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	}
 	// Only what was judged after the cut-over is part of the verdict: before
 	// it, DNS is meant to point to the old server.
-	d.FromAccounts(c.Accounts, ofPhase(dns, mailproof.Confirmation))
+	listed, scope, err := e.scope(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	d.AccountsListed = listed
+	d.FromAccounts(c.Accounts, append(scope, ofPhase(dns, mailproof.Confirmation)...))
 	d.DNS, d.Observations = dns, observations
 	kept, err := e.ledger.Engagement(ctx)
 	if err != nil {

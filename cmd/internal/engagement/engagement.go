@@ -66,6 +66,14 @@ func (a Account) password(side mailproof.Side) Password {
 // Options says what to work on and how.
 type Options struct {
 	Accounts []Account
+	// Roster names the accounts that were given, before any selection among
+	// them; RosterWhole says that they are all that there are, as a list of
+	// accounts is, and one account by itself is not.
+	Roster      []string
+	RosterWhole bool
+	// Partial says that a comparison of some accounts is to speak of those
+	// only. A report never does: what is signed covers the engagement.
+	Partial  bool
 	Rules    Rules
 	Depth    mailproof.Depth
 	Sample   collect.Sample // what DepthSample reads of the source

@@ -27,6 +27,9 @@ type InventoryResult struct {
 func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (InventoryResult, error) {
 	res := InventoryResult{Side: side, Accounts: len(e.Accounts)}
 	started := time.Now()
+	if err := e.keepRoster(ctx); err != nil {
+		return res, err
+	}
 	depth := e.depthOf(side)
 	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.InventoryPass, Side: side, Depth: depth, Reverify: e.Reverify})
 	if err != nil {
