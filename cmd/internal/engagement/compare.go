@@ -241,20 +241,21 @@ func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountRe
 		}
 		switch last.State {
 		case mailproof.StepRefused:
-			x.Reasons = append([]mailproof.Reason{{Code: "append-refused", Evidence: "destination: " + last.Reason}}, x.Reasons...)
+			x.Reasons = append([]mailproof.Reason{{Code: reasonRefused, Evidence: "destination: " + last.Reason}}, x.Reasons...)
 		case mailproof.StepFailed:
-			x.Reasons = append([]mailproof.Reason{{Code: "append-failed", Evidence: last.Reason}}, x.Reasons...)
+			x.Reasons = append([]mailproof.Reason{{Code: reasonFailed, Evidence: last.Reason}}, x.Reasons...)
 		case mailproof.StepDone:
-			x.Reasons = append([]mailproof.Reason{{Code: "not-found-after-append", Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and does not show it", last.UID)}}, x.Reasons...)
+			x.Reasons = append([]mailproof.Reason{{Code: reasonNotFound, Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and does not show it", last.UID)}}, x.Reasons...)
 		}
 	}
 	return nil
 }
 
-// names are the accounts to compare: those given, else everybody.
+// names are the accounts to compare: those given, else all that the ledger
+// knows.
 func (e *Engagement) names(ctx context.Context) ([]string, error) {
 	if len(e.Accounts) == 0 {
-		return e.everybody(ctx)
+		return e.ledger.Accounts(ctx)
 	}
 	names := make([]string, len(e.Accounts))
 	for i, a := range e.Accounts {
