@@ -251,11 +251,10 @@ func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountRe
 	return nil
 }
 
-// names are the accounts to compare: those given, else all that the ledger
-// knows.
+// names are the accounts to compare: those given, else everybody.
 func (e *Engagement) names(ctx context.Context) ([]string, error) {
 	if len(e.Accounts) == 0 {
-		return e.ledger.Accounts(ctx)
+		return e.everybody(ctx)
 	}
 	names := make([]string, len(e.Accounts))
 	for i, a := range e.Accounts {
