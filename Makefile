@@ -6,15 +6,14 @@ GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS := testdata/servers/servers.sh
 FUZZTIME ?= 1m
-DEMO ?= demo
 
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: demo
-demo: ## the whole job on embedded servers, into the folder demo
-	$(GO) run ./cmd/mailproof demo --dir $(DEMO)
+demo: ## the whole job on embedded servers, into a new folder mailproof-demo
+	$(GO) run ./cmd/mailproof demo
 
 .PHONY: build
 build: ## the program, into ./mailproof

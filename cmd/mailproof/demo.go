@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,13 +28,16 @@ loopback, five accounts with the things that real mail has. It reads, copies,
 lets mail arrive in between, copies again, cuts over, compares and writes the
 report.
 
+Without --dir it works in a new directory mailproof-demo beside you.
+
 The verdict is the true one, and it is not COMPLETE: the new server refuses a
 message. The exit code is 0 all the same when the demo itself worked.`,
-		Example: `  mailproof demo --dir /tmp/mailproof-demo`,
+		Example: `  mailproof demo
+  mailproof demo --dir /tmp/demo`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("dir") {
-				a.dir = "mailproof-demo"
+				a.dir = freeDirectory("mailproof-demo")
 			}
 			return a.demo(cmd.Context(), asJSON)
 		},
@@ -88,6 +93,19 @@ func (a *app) demo(ctx context.Context, asJSON bool) (err error) {
 	}
 	a.say(fmt.Sprintf("demo done in %.1f s; the source was only read, and nothing left this machine", time.Since(started).Seconds()))
 	return demoCameOut(d)
+}
+
+// freeDirectory is a name that nothing has yet: NAME, NAME-2, NAME-3.
+func freeDirectory(name string) string {
+	for n := 1; ; n++ {
+		dir := name
+		if n > 1 {
+			dir = fmt.Sprintf("%s-%d", name, n)
+		}
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || n == 1000 {
+			return dir
+		}
+	}
 }
 
 // refuseEngagement keeps the demo out of a directory where real work is kept.
