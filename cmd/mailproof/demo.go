@@ -34,7 +34,7 @@ The verdict is the true one, and it is not COMPLETE: the new server refuses a
 message. The exit code is 0 all the same when the demo itself worked.`,
 		Example: `  mailproof demo
   mailproof demo --dir /tmp/demo`,
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("dir") {
 				a.dir = freeDirectory("mailproof-demo")
