@@ -301,15 +301,11 @@ func (a *app) accounts(ctx context.Context, entries []config.Entry, sides []mail
 func (a *app) warnAbout(account string, e mailproof.Endpoint) {
 	switch {
 	case e.Host == "":
-	case e.Security == mailproof.Plaintext && !isLoopback(e.Host):
+	case e.Security == mailproof.Plaintext:
 		a.warnOnce("tls=none "+e.Host, "no TLS to %s: password and mail of %s can be overheard", e.Host, account)
 	case e.SkipVerify:
 		a.warnOnce("skip-verify "+e.Host, "the certificate of %s is not verified: anybody in between can read the mail of %s", e.Host, account)
 	}
-}
-
-func isLoopback(host string) bool {
-	return host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1"
 }
 
 // commandLine is what was typed, for the ledger and the report. Passwords are
