@@ -16,6 +16,7 @@ import (
 
 func (a *app) dnsCommand() *cobra.Command {
 	var f dnsFlags
+	var w watchFlags
 	var asJSON, listChecks, listProfiles, noRecord bool
 	cmd := &cobra.Command{
 		Use:   "dns",
@@ -28,10 +29,17 @@ The phase says what is right at the moment: in planning and readiness the old
 records are still in place, at confirmation they must be gone. Findings and
 every single answer go to the ledger as evidence.
 
+--watch confirms a cut-over: it audits again and again until every changed record
+is safe, that is until no cache can hold the old one, and no check fails. It
+needs an audit from before the cut-over in the ledger, and goes on where it was
+after a restart.
+
 Exit codes: 0 no check failed, 1 a check failed, 3 something is unknown, 2 could
 not run.`,
 		Example: `  mailproof dns --domain northgate.example --profile microsoft-365 --phase readiness
   mailproof dns --domain northgate.example --profile meridian.toml --resolver 9.9.9.9
+  mailproof dns plan --domain northgate.example --profile meridian.toml --old-profile oldhost.toml
+  mailproof dns --watch --dir northgate
   mailproof dns --list-profiles`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,7 +58,13 @@ not run.`,
 				return err
 			}
 			if !o.DNS.Wanted() {
-				return hinted{errors.New("no domain or no profile given"), "give --domain example.com --profile NAME, or fill in [dns] of mailproof.toml; --list-profiles shows the names"}
+				return errNoDomain
+			}
+			if err := w.check(cmd, noRecord, o.DNS.Phase); err != nil {
+				return err
+			}
+			if w.watch {
+				return a.watchDNS(cmd.Context(), cfg, o, w, asJSON)
 			}
 			var res engagement.DNSResult
 			if noRecord {
@@ -68,6 +82,8 @@ not run.`,
 		},
 	}
 	f.add(cmd)
+	w.add(cmd)
+	cmd.AddCommand(a.dnsPlanCommand())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print findings and observations as JSON")
 	cmd.Flags().BoolVar(&listChecks, "list-checks", false, "list the checks with their references, and stop")
 	cmd.Flags().BoolVar(&listProfiles, "list-profiles", false, "list the known providers, and stop")

@@ -59,6 +59,12 @@ func TestScript(t *testing.T) {
 			"grepcount": grepCountCommand,
 			"corrupt":   corruptCommand,
 			"expand":    expandCommand,
+			"dnsworld":  dnsWorldCommand,
+			"zone":      zoneCommand,
+			"dnsdown":   dnsDownCommand,
+			"dnsround":  dnsRoundCommand,
+			"dnsasked":  dnsAskedCommand,
+			"interrupt": interruptCommand,
 		},
 	})
 }

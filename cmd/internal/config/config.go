@@ -232,7 +232,7 @@ func (d DNS) validate(bad func(key, reason string, hints ...string)) {
 		}
 	}
 	for name, addr := range d.Servers {
-		if !isDomain(name) {
+		if name != "." && !isDomain(name) { // "." is the root
 			bad("dns.servers", fmt.Sprintf("%q is no name of a server", name))
 		}
 		if _, err := ResolverAddress(addr); err != nil {

@@ -52,14 +52,8 @@ func (e *Engagement) DNS(ctx context.Context) (DNSResult, error) {
 	if err != nil {
 		return DNSResult{}, err
 	}
-	for _, d := range cfg.Domains {
-		h, err := e.ledger.DNSHistory(ctx, d)
-		if err != nil {
-			return DNSResult{}, end(err, 0, 0)
-		}
-		for _, earlier := range h {
-			cfg.History = append(cfg.History, earlier.Observations...)
-		}
+	if cfg.History, err = e.dnsHistory(ctx, cfg.Domains); err != nil {
+		return DNSResult{}, end(err, 0, 0)
 	}
 	found, err := dnsaudit.Audit(ctx, cfg)
 	if err == nil {

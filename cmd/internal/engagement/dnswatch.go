@@ -1,0 +1,208 @@
+package engagement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/dnsaudit"
+)
+
+// heartbeat is how often a watch records what it sees although nothing
+// changed. The clock needs the changes only.
+const heartbeat = 10 * time.Minute
+
+// WatchOptions says how long and how often to look.
+type WatchOptions struct {
+	Interval time.Duration
+	Timeout  time.Duration // 0: until it is safe
+	Round    func(WatchRound)
+}
+
+// WatchRound is one look at the domains.
+type WatchRound struct {
+	DNSResult
+	Number  int
+	At      time.Time
+	Next    time.Time // of the next round; zero after the last one
+	States  []dnsaudit.RecordState
+	Outcome mailproof.Outcome // pass: every changed record is safe, and no check fails
+	Waiting []string          // for what, in words
+	done    bool
+}
+
+// WatchDNS audits the domains again and again until every changed record is
+// safe and no check of the confirmation fails, or the time is up. What it sees
+// goes to the ledger whenever it changes, so that the clock goes on where it
+// was after a restart.
+func (e *Engagement) WatchDNS(ctx context.Context, w WatchOptions) (WatchRound, error) {
+	o := e.Options.DNS
+	o.Phase = mailproof.Confirmation
+	cfg, err := o.config()
+	if err != nil {
+		return WatchRound{}, err
+	}
+	if cfg.History, err = e.dnsHistory(ctx, cfg.Domains); err != nil {
+		return WatchRound{}, err
+	}
+	began := time.Now()
+	k := keeper{e: e, profile: cfg.Profile.Title()}
+	for n := 1; ; n++ {
+		round, err := look(ctx, cfg)
+		if err != nil {
+			return round, err
+		}
+		round.Number = n
+		recorded, err := k.keep(ctx, round)
+		if err != nil {
+			return round, err
+		}
+		if recorded {
+			cfg.History = append(cfg.History, round.Observations...)
+		}
+		wait := pause(round, w.Interval, time.Now())
+		if w.Timeout > 0 {
+			wait = min(wait, time.Until(began.Add(w.Timeout)))
+		}
+		if !round.done && wait > 0 {
+			round.Next = time.Now().Add(wait)
+		}
+		if w.Round != nil {
+			w.Round(round)
+		}
+		if round.Next.IsZero() {
+			return round, k.finish(ctx)
+		}
+		if err := e.sleep(ctx, wait); err != nil {
+			return round, errors.Join(err, k.finish(context.WithoutCancel(ctx)))
+		}
+	}
+}
+
+// look audits once.
+func look(ctx context.Context, cfg dnsaudit.Config) (WatchRound, error) {
+	started := time.Now()
+	found, err := dnsaudit.Audit(ctx, cfg)
+	if err != nil {
+		return WatchRound{}, err
+	}
+	now := started
+	if len(found.Findings) > 0 {
+		now = found.Findings[0].Time // by the clock of the audit
+	}
+	r := WatchRound{DNSResult: DNSResult{Report: found, Profile: cfg.Profile.Title(), Took: time.Since(started)}, At: started}
+	r.States = dnsaudit.States(cfg.History, found, now)
+	state := dnsaudit.Judge(r.States, found.Findings, cfg.Profile)
+	r.Outcome, r.Waiting, r.done = state.Outcome, state.Waiting, state.Done
+	return r, nil
+}
+
+// pause is how long to wait: to the next round, or to the moment at which a
+// record becomes safe, if that is sooner.
+func pause(r WatchRound, interval time.Duration, now time.Time) time.Duration {
+	wait := interval
+	for _, s := range r.States {
+		if s.Stage == dnsaudit.StageWaiting {
+			// a little later, so that clocks that round do not cost a round
+			wait = min(wait, s.At.Sub(now)+100*time.Millisecond)
+		}
+	}
+	return max(wait, 100*time.Millisecond)
+}
+
+// sleep waits, unless the user wants an end.
+func (e *Engagement) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-e.Stop:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// keeper records the rounds of a watch that say anything new.
+type keeper struct {
+	e       *Engagement
+	profile string
+	last    string // what the last recorded round showed
+	at      time.Time
+	unkept  *WatchRound
+}
+
+// keep records a round where it differs from the last one recorded, where it
+// is the last one, and every now and then.
+func (k *keeper) keep(ctx context.Context, r WatchRound) (bool, error) {
+	shown := r.signature()
+	if shown == k.last && !r.done && r.At.Sub(k.at) < heartbeat {
+		k.unkept = &r
+		return false, nil
+	}
+	k.last, k.at, k.unkept = shown, r.At, nil
+	return true, k.record(ctx, r)
+}
+
+// finish records the last round, if it was not.
+func (k *keeper) finish(ctx context.Context) error {
+	if k.unkept == nil {
+		return nil
+	}
+	r := *k.unkept
+	k.unkept = nil
+	return k.record(ctx, r)
+}
+
+func (k *keeper) record(ctx context.Context, r WatchRound) error {
+	id, err := k.e.ledger.BeginPass(ctx, mailproof.Pass{Kind: mailproof.DNSPass, Tool: k.e.Tool, Command: k.e.Command, Started: r.At.UTC()})
+	if err != nil {
+		return err
+	}
+	state, text := mailproof.PassDone, ""
+	err = k.e.ledger.RecordDNS(ctx, id, r.Findings, r.Observations)
+	if err == nil {
+		err = k.e.keepDNS(ctx, k.profile, r.Safe)
+	}
+	if err != nil {
+		state, text = mailproof.PassFailed, err.Error()
+	}
+	return errors.Join(err, k.e.ledger.EndPass(context.WithoutCancel(ctx), id, state, text, 0, 0))
+}
+
+// signature is the same for rounds that show the same.
+func (r WatchRound) signature() string {
+	var out string
+	for _, s := range r.States {
+		out += fmt.Sprintf("%s %s %s %s\n", s.Domain, s.Name, s.Type, s.Stage)
+		for _, v := range s.Servers {
+			out += fmt.Sprintf("%s %d %q %q\n", v.Server, v.TTL, v.Content, v.Error)
+		}
+	}
+	for _, f := range r.Findings {
+		out += fmt.Sprintf("%s %s %s\n", f.Domain, f.Check, f.Outcome)
+	}
+	return out
+}
+
+// dnsHistory is what earlier passes observed of the domains.
+func (e *Engagement) dnsHistory(ctx context.Context, domains []string) ([]mailproof.Observation, error) {
+	var out []mailproof.Observation
+	for _, d := range domains {
+		name, err := dnsaudit.CanonicalDomain(d)
+		if err != nil {
+			return nil, err
+		}
+		passes, err := e.ledger.DNSHistory(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range passes {
+			out = append(out, p.Observations...)
+		}
+	}
+	return out, nil
+}
