@@ -29,7 +29,11 @@ func none(s stratum, bad int64) *big.Rat {
 func TestMostBad(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	limit := big.NewRat(5, 100)
-	for n := range 400 {
+	trials := 400
+	if raceEnabled {
+		trials = 60
+	}
+	for n := range trials {
 		strata := make([]stratum, 1+r.IntN(3))
 		for i := range strata {
 			all := r.Int64N(25)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package engagement
+
+const raceEnabled = false
