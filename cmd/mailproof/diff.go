@@ -180,12 +180,25 @@ func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
 			fmt.Fprintln(a.out, "         "+clean(why[i]))
 		}
 	}
+	if t.Len() > 0 {
+		a.hintf("mailproof explain %s shows both sides of one, what differs and what to do", firstOpen(groups))
+	}
 	if rest += omitted; rest > 0 {
 		fmt.Fprintf(a.out, "  … %s more; mailproof diff --format lines names all\n", count(rest))
 	}
 	if noted > 0 {
 		fmt.Fprintf(a.out, "\n%s for the record, relocated or surplus: section 9 of the report, and diff --format lines\n", countOf(noted, "message"))
 	}
+}
+
+// firstOpen is the number of the first exception that is listed.
+func firstOpen(groups [][]mailproof.Exception) string {
+	for _, g := range groups {
+		if g[0].Disposition != mailproof.Noted {
+			return g[0].ID
+		}
+	}
+	return ""
 }
 
 // groupExceptions puts together the exceptions of an account that have verdict,

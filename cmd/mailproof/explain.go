@@ -364,7 +364,7 @@ func (a *app) printFetched(f *engagement.Fetched) {
 		a.printDiff(f.Headers)
 	}
 	for _, t := range f.Texts {
-		a.heading(t.Part)
+		a.heading(clean(t.Part))
 		a.printDiff(t.Diff)
 	}
 }

@@ -116,8 +116,17 @@ type sampling struct {
 }
 
 type chosen struct {
-	rank    uint64
-	verdict mailproof.MessageVerdict
+	rank   uint64
+	unread bool
+	bad    bool
+}
+
+// newChosen takes a message for good if it was found intact and where it will
+// stay: what lies in the trash only is on its way out.
+func newChosen(rank uint64, r *diff.Result) chosen {
+	good := r.Verdict.Paired() && r.Verdict != mailproof.Altered
+	inTrash := slices.ContainsFunc(r.Reasons, func(x mailproof.Reason) bool { return x.Code == diff.ReasonToTrash })
+	return chosen{rank: rank, unread: r.Verdict == mailproof.NotChecked, bad: !good || inTrash}
 }
 
 func newSampling(s collect.Sample) *sampling {
@@ -133,13 +142,13 @@ func (s *sampling) add(r *diff.Result) {
 	rank := s.Rank(r.Source)
 	if s.Share > 0 {
 		if s.Below(rank) {
-			s.chosen = append(s.chosen, chosen{rank, r.Verdict})
+			s.chosen = append(s.chosen, newChosen(rank, r))
 		}
 		return
 	}
 	s.lowest.Add(rank)
 	if limit := s.lowest.Limit(); rank <= limit {
-		s.chosen = append(s.chosen, chosen{rank, r.Verdict})
+		s.chosen = append(s.chosen, newChosen(rank, r))
 		if len(s.chosen) >= 2*s.Number+1024 {
 			s.prune(limit)
 		}
@@ -159,11 +168,11 @@ func (s *sampling) count() (n, bad int64, cut bool) {
 	}
 	slices.SortFunc(s.chosen, func(a, b chosen) int { return cmp.Compare(a.rank, b.rank) })
 	for _, c := range s.chosen {
-		if c.verdict == mailproof.NotChecked {
+		if c.unread {
 			return n, bad, true
 		}
 		n++
-		if !c.verdict.Paired() || c.verdict == mailproof.Altered {
+		if c.bad {
 			bad++
 		}
 	}

@@ -148,11 +148,17 @@ func TestSampling(t *testing.T) {
 			t.Errorf("all %v: %+v", v, r)
 		}
 	}
+	s := ten()
+	s.add(&diff.Result{Verdict: mailproof.Relocated, Reasons: []mailproof.Reason{{Code: diff.ReasonToTrash}}, SourceRow: &mailproof.Row{}})
+	s.add(&diff.Result{Verdict: mailproof.Relocated, Reasons: []mailproof.Reason{{Code: diff.ReasonRelocated}}, Source: mailproof.MessageKey{UID: 2}, SourceRow: &mailproof.Row{}})
+	if r = sampleResult(map[string]*sampling{"a": s}); r.Bad != 1 || r.MostBad != nil {
+		t.Errorf("one in the trash, one elsewhere: %+v", r)
+	}
 	// A message of the sample that was not read ends the sample before it.
 	if r = sampleResult(map[string]*sampling{"a": add(ten(), 50, func(int) mailproof.MessageVerdict { return mailproof.NotChecked })}); r.Sampled != 0 || r.MostBad != nil {
 		t.Errorf("nothing read: %+v", r)
 	}
-	s := add(ten(), 50, good)
+	s = add(ten(), 50, good)
 	s.unread = true
 	if r = sampleResult(map[string]*sampling{"a": s}); r.MostBad != nil {
 		t.Errorf("source not read to its end: %+v", r)
