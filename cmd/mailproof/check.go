@@ -17,6 +17,7 @@ import (
 
 func (a *app) checkCommand() *cobra.Command {
 	var f workFlags
+	var r recipientFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "is everything ready? every login, folders, limits, quota, DNS",
@@ -26,9 +27,15 @@ about to end, messages larger than the destination takes, a quota too small,
 folders that cannot keep their names, and DNS that is not ready. It writes
 nothing, not even to the ledger.
 
+--recipients asks the new mail server about every address of a file, as a sender
+would, and goes no further than that: no mail is sent. An address that nobody has
+is asked about too; where that is accepted, the answers mean nothing and are
+unknown.
+
 Exit codes: 0 ready, 1 not ready, 2 could not run, 130 cancelled.`,
 		Example: `  mailproof check --dir northgate
-  mailproof check --account dave@example.com`,
+  mailproof check --account dave@example.com
+  mailproof check --dir northgate --recipients addresses.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config()
@@ -39,23 +46,28 @@ Exit codes: 0 ready, 1 not ready, 2 could not run, 130 cancelled.`,
 			if err != nil {
 				return err
 			}
+			recipients, err := r.options()
+			if err != nil {
+				return err
+			}
 			if o.DNS.Phase == mailproof.PhaseNone {
 				o.DNS.Phase = mailproof.Readiness
 			}
 			_, hard, stop := terminal.Interrupts(cmd.Context(), a.term)
 			defer stop()
 			o.Progress = a.newProgress
-			return a.check(hard, o, len(f.only) > 0, f.json)
+			return a.check(hard, o, recipients, len(f.only) > 0, f.json)
 		},
 	}
 	f.addAccounts(cmd)
 	f.addRules(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/check/1")
 	f.dns.add(cmd)
+	r.add(cmd)
 	return cmd
 }
 
-func (a *app) check(ctx context.Context, o engagement.Options, detail, asJSON bool) error {
+func (a *app) check(ctx context.Context, o engagement.Options, r engagement.RecipientOptions, detail, asJSON bool) error {
 	checks, err := o.Check(ctx)
 	if err != nil {
 		return err
@@ -66,23 +78,24 @@ func (a *app) check(ctx context.Context, o engagement.Options, detail, asJSON bo
 			return err
 		}
 	}
-	notReady, dnsFailed := 0, 0
+	var recipients []mailproof.Finding
+	if r.File != "" {
+		if recipients, err = engagement.CheckRecipients(ctx, o.DNS, r); err != nil {
+			return err
+		}
+	}
+	notReady, dnsFailed, unanswered := 0, notGood(dns.Findings), notGood(recipients)
 	for _, c := range checks {
 		if !c.Ready() {
 			notReady++
 		}
 	}
-	for _, f := range dns.Findings {
-		if f.Outcome == mailproof.OutcomeFail || f.Outcome == mailproof.OutcomeUnknown {
-			dnsFailed++
-		}
-	}
 	var result error
-	if notReady+dnsFailed > 0 {
+	if notReady+dnsFailed+unanswered > 0 {
 		result = exit{mailproof.Incomplete.ExitCode()}
 	}
 	if asJSON {
-		return errors.Join(a.printCheckJSON(checks, dns, result == nil), result)
+		return errors.Join(a.printCheckJSON(checks, dns.Findings, recipients, result == nil), result)
 	}
 	a.printServers(checks)
 	a.printCheckTable(checks, detail || len(checks) <= 20)
@@ -91,6 +104,7 @@ func (a *app) check(ctx context.Context, o engagement.Options, detail, asJSON bo
 			a.printFinding(f)
 		}
 	}
+	a.printRecipients(recipients)
 	a.printEstimate(checks, o.Parallel)
 	if result == nil {
 		fmt.Fprintf(a.out, "\nready: %s\n", countOf(int64(len(checks)), "account"))
@@ -102,6 +116,9 @@ func (a *app) check(ctx context.Context, o engagement.Options, detail, asJSON bo
 	}
 	if dnsFailed > 0 {
 		parts = append(parts, countOf(int64(dnsFailed), "DNS check"))
+	}
+	if unanswered > 0 {
+		parts = append(parts, countOf(int64(unanswered), "finding")+" about recipients")
 	}
 	fmt.Fprintf(a.out, "\nnot ready: %s\n", strings.Join(parts, ", "))
 	a.hintForCheck(checks)
@@ -207,7 +224,7 @@ func (a *app) printEstimate(checks []engagement.AccountCheck, parallel int) {
 	a.stage("estimate", "", line, 0)
 }
 
-func (a *app) printCheckJSON(checks []engagement.AccountCheck, dns engagement.DNSResult, ready bool) error {
+func (a *app) printCheckJSON(checks []engagement.AccountCheck, dns, recipients []mailproof.Finding, ready bool) error {
 	type side struct {
 		Error      string               `json:"error,omitempty"`
 		Server     mailproof.ServerInfo `json:"server"`
@@ -242,24 +259,21 @@ func (a *app) printCheckJSON(checks []engagement.AccountCheck, dns engagement.DN
 	if !ready {
 		code = mailproof.Incomplete.ExitCode()
 	}
-	findings := dns.Findings
-	if findings == nil {
-		findings = []mailproof.Finding{}
-	}
 	enc := json.NewEncoder(a.out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(struct {
-		Schema   string              `json:"schema"`
-		Ready    bool                `json:"ready"`
-		ExitCode int                 `json:"exit_code"`
-		Accounts []account           `json:"accounts"`
-		DNS      []mailproof.Finding `json:"dns"`
-	}{"mailproof/check/1", ready, code, list, findings})
+		Schema     string              `json:"schema"`
+		Ready      bool                `json:"ready"`
+		ExitCode   int                 `json:"exit_code"`
+		Accounts   []account           `json:"accounts"`
+		DNS        []mailproof.Finding `json:"dns"`
+		Recipients []mailproof.Finding `json:"recipients"`
+	}{"mailproof/check/1", ready, code, list, orEmpty(dns), orEmpty(recipients)})
 }
 
-func orEmpty(list []string) []string {
+func orEmpty[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

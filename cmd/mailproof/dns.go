@@ -170,7 +170,7 @@ func (a *app) printField(name, text string) {
 
 func (a *app) printChecks() error {
 	t := a.table("check", "phases", "reference", "rule")
-	for _, c := range dnsaudit.Checks() {
+	for _, c := range append(dnsaudit.Checks(), dnsaudit.RecipientChecks()...) {
 		var phases []string
 		for _, p := range c.Phases {
 			phases = append(phases, p.String())

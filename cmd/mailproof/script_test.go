@@ -65,6 +65,7 @@ func TestScript(t *testing.T) {
 			"dnsround":  dnsRoundCommand,
 			"dnsasked":  dnsAskedCommand,
 			"interrupt": interruptCommand,
+			"mailhost":  mailHostCommand,
 		},
 	})
 }
