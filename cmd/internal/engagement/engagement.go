@@ -6,6 +6,21 @@
 // An account that cannot be reached is recorded in the ledger as such and
 // never stops the others. What ends a pass for all is a ledger that cannot be
 // written, and the user.
+//
+// # How a sample is compared
+//
+// At the depth of a sample the source is read by the sample and the
+// destination in full. Which destination message is the counterpart of a
+// source message cannot be told before it is read: servers that rebuild
+// messages keep neither size nor, always, INTERNALDATE, and a Message-ID
+// names what may be damaged. To read the likely ones only would leave the
+// unlikely counterpart unread, and then nothing could be said of its source.
+// What a sample saves is the reading of the source: the server that is slow,
+// throttled or about to be switched off.
+//
+// A sampled message may find its counterpart in the copy of a twin that was
+// not sampled. So a sample tells that content has arrived intact, and not that
+// there are as many copies as before.
 package engagement
 
 import (
