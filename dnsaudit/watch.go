@@ -2,9 +2,12 @@ package dnsaudit
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/mailproof/mailproof"
 )
@@ -43,7 +46,7 @@ func States(history []mailproof.Observation, r Report, now time.Time) []RecordSt
 	}
 	wanted := map[subject]*sightings{}
 	for _, s := range r.Safe {
-		wanted[subject{strings.ToLower(s.Domain), strings.ToLower(s.Name), s.Type}] = &sightings{first: map[string]time.Time{}, now: map[string]ServerState{}}
+		wanted[subject{strings.ToLower(s.Domain), strings.ToLower(s.Name), s.Type}] = &sightings{lines: map[string][]sighting{}, now: map[string]ServerState{}}
 	}
 	for _, o := range history {
 		if at := wanted[of(o)]; at != nil {
@@ -64,7 +67,7 @@ func States(history []mailproof.Observation, r Report, now time.Time) []RecordSt
 			state.Stage = StageSafe
 		case !s.At.IsZero():
 			state.Stage = StageWaiting
-		case len(at.first) == 1 && at.silent == 0:
+		case len(at.contents()) == 1 && at.silent == 0:
 			state.Stage = StageUnchanged
 		default:
 			state.Stage = StageChanging
@@ -76,24 +79,45 @@ func States(history []mailproof.Observation, r Report, now time.Time) []RecordSt
 
 // sightings is what was ever seen of one record.
 type sightings struct {
-	first  map[string]time.Time // content → first seen on any server
-	ttl    uint32               // largest ever seen
+	lines  map[string][]sighting // by server
+	ttl    uint32                // largest ever seen
 	now    map[string]ServerState
 	silent int
 }
 
 func (s *sightings) earlier(o mailproof.Observation) {
-	if o.Role != roleAuthoritative || o.Error != "" || !o.AA {
-		return
+	if o.Role == roleAuthoritative && o.Error == "" && o.AA {
+		s.see(o.Server, sightingOf(o))
 	}
-	s.see(sightingOf(o))
 }
 
-func (s *sightings) see(x sighting) {
-	if at, ok := s.first[x.value]; !ok || x.at.Before(at) {
-		s.first[x.value] = x.at
-	}
+func (s *sightings) see(server string, x sighting) {
+	s.lines[server] = append(s.lines[server], x)
 	s.ttl = max(s.ttl, x.ttl)
+}
+
+// contents returns every content that was ever seen, and when it last
+// appeared: on a server that showed something else before, or anywhere at all.
+func (s *sightings) contents() map[string]time.Time {
+	out := map[string]time.Time{}
+	first := map[string]time.Time{}
+	for _, line := range s.lines {
+		sort.SliceStable(line, func(i, j int) bool { return line[i].at.Before(line[j].at) })
+		for i, x := range line {
+			if at, ok := first[x.value]; !ok || x.at.Before(at) {
+				first[x.value] = x.at
+			}
+			if i > 0 && line[i-1].value != x.value && x.at.After(out[x.value]) {
+				out[x.value] = x.at
+			}
+		}
+	}
+	for value, at := range first {
+		if at.After(out[value]) {
+			out[value] = at
+		}
+	}
+	return out
 }
 
 func (s *sightings) current(o mailproof.Observation) {
@@ -104,7 +128,7 @@ func (s *sightings) current(o mailproof.Observation) {
 	switch {
 	case o.Error == "" && o.AA && (o.RCode == "NOERROR" || o.RCode == "NXDOMAIN"):
 		x := sightingOf(o)
-		s.see(x)
+		s.see(o.Server, x)
 		if seen && have.Error != "" {
 			s.silent--
 		}
@@ -122,16 +146,17 @@ func (s *sightings) current(o mailproof.Observation) {
 // servers completes the states of the servers, in the order of their names.
 func (s *sightings) servers() []ServerState {
 	newest, at := "", time.Time{}
-	for value, first := range s.first {
-		if first.After(at) || first.Equal(at) && value > newest {
-			newest, at = value, first
+	contents := s.contents()
+	for value, appeared := range contents {
+		if appeared.After(at) || appeared.Equal(at) && value > newest {
+			newest, at = value, appeared
 		}
 	}
 	out := make([]ServerState, 0, len(s.now))
 	for _, state := range s.now {
 		if state.Error == "" {
 			state.Lowered = state.TTL < s.ttl
-			state.Changed = len(s.first) > 1 && state.Content == newest
+			state.Changed = len(contents) > 1 && state.Content == newest
 		}
 		out = append(out, state)
 	}
@@ -205,4 +230,22 @@ func CanonicalDomain(domain string) (string, error) {
 		return "", err
 	}
 	return display(name), nil
+}
+
+// ForClock returns the observations that the safe-time clock reads: what the
+// authoritative servers said of the watched records. A history of many passes
+// over many domains becomes small enough to keep at hand.
+func ForClock(observations []mailproof.Observation) []mailproof.Observation {
+	var out []mailproof.Observation
+	for _, o := range observations {
+		if o.Role != roleAuthoritative || o.Error != "" {
+			continue
+		}
+		domain := dns.CanonicalName(o.Domain)
+		d := dossier{domain: domain}
+		if qtype, ok := dns.StringToType[o.Type]; ok && slices.Contains(d.watched(), lookupKey{dns.CanonicalName(o.Question), qtype}) {
+			out = append(out, o)
+		}
+	}
+	return out
 }

@@ -60,7 +60,7 @@ func (e *Engagement) WatchDNS(ctx context.Context, w WatchOptions) (WatchRound, 
 			return round, err
 		}
 		if recorded {
-			cfg.History = append(cfg.History, round.Observations...)
+			cfg.History = append(cfg.History, dnsaudit.ForClock(round.Observations)...)
 		}
 		wait := pause(round, w.Interval, time.Now())
 		if w.Timeout > 0 {
@@ -188,7 +188,8 @@ func (r WatchRound) signature() string {
 	return out
 }
 
-// dnsHistory is what earlier passes observed of the domains.
+// dnsHistory is what earlier passes observed of the domains, as far as the
+// clock reads it.
 func (e *Engagement) dnsHistory(ctx context.Context, domains []string) ([]mailproof.Observation, error) {
 	var out []mailproof.Observation
 	for _, d := range domains {
@@ -201,7 +202,7 @@ func (e *Engagement) dnsHistory(ctx context.Context, domains []string) ([]mailpr
 			return nil, err
 		}
 		for _, p := range passes {
-			out = append(out, p.Observations...)
+			out = append(out, dnsaudit.ForClock(p.Observations)...)
 		}
 	}
 	return out, nil
