@@ -17,7 +17,7 @@ func TestLabWatch(t *testing.T) {
 		r := l.audit(c)
 		states := States(c.History, r, time.Now())
 		w := Judge(states, r.Findings, c.Profile)
-		c.History = append(c.History, ForClock(r.Observations)...)
+		c.History = append(c.History, ForHistory(r.Observations)...)
 		for _, s := range states {
 			if s.Name == "example.test" && s.Type == "MX" {
 				return s, w, r

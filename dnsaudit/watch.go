@@ -232,20 +232,22 @@ func CanonicalDomain(domain string) (string, error) {
 	return display(name), nil
 }
 
-// ForClock returns the observations that the safe-time clock reads: what the
-// authoritative servers said of the watched records. A history of many passes
-// over many domains becomes small enough to keep at hand.
-func ForClock(observations []mailproof.Observation) []mailproof.Observation {
+// ForHistory returns the observations that a later audit reads as its history:
+// what the authoritative servers said of the watched records, for the clock,
+// and the MTA-STS policies with their ids. A history of many passes over many
+// domains becomes small enough to keep at hand.
+func ForHistory(observations []mailproof.Observation) []mailproof.Observation {
 	var out []mailproof.Observation
 	for _, o := range observations {
-		if o.Role != roleAuthoritative || o.Error != "" {
-			continue
-		}
-		domain := dns.CanonicalName(o.Domain)
-		d := dossier{domain: domain}
-		if qtype, ok := dns.StringToType[o.Type]; ok && slices.Contains(d.watched(), lookupKey{dns.CanonicalName(o.Question), qtype}) {
+		if o.Error == "" && (o.Role == roleHTTP || o.Role == roleAuthoritative && isHistory(o)) {
 			out = append(out, o)
 		}
 	}
 	return out
+}
+
+func isHistory(o mailproof.Observation) bool {
+	d := dossier{domain: dns.CanonicalName(o.Domain)}
+	k := lookupKey{dns.CanonicalName(o.Question), dns.StringToType[o.Type]}
+	return slices.Contains(d.watched(), k) || k == lookupKey{"_mta-sts." + d.domain, dns.TypeTXT}
 }

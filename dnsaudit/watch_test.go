@@ -1,6 +1,8 @@
 package dnsaudit
 
 import (
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -141,7 +143,7 @@ func TestClockNeedsChangesOnly(t *testing.T) {
 		}
 		kept := slices.Clone(sparse.cfg.History)
 		a, b := full.at(time.Duration(i)*h, p3), sparse.at(time.Duration(i)*h, p3)
-		sparse.cfg.History = ForClock(sparse.cfg.History)
+		sparse.cfg.History = ForHistory(sparse.cfg.History)
 		if i > 0 && change == "" {
 			sparse.cfg.History = kept
 		}
@@ -157,4 +159,21 @@ func TestClockNeedsChangesOnly(t *testing.T) {
 	if got := safeOf(t, full.at(11*h, p3), "MX"); !got.At.Equal(testNow.Add(26 * h)) {
 		t.Errorf("safe at %v", got.At)
 	}
+}
+
+// What is left out of a history changes no finding: neither of the clock nor of
+// the id of an MTA-STS policy, which may not stay the same when the policy does
+// not.
+func TestForHistory(t *testing.T) {
+	ca := newAuthority(t)
+	policy := policyFile
+	zone := zoneFile(t, "moved.zone") + "mta-sts A 192.0.2.201\n_mta-sts TXT \"v=STSv1; id=7;\"\n"
+	w := webWorld(t, p3, zone, ca.issue(testNow.Add(time.Hour), "*.example.test"), ca.pool, func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain")
+		fmt.Fprint(rw, policy)
+	})
+	w.cfg.History = ForHistory(w.audit().Observations)
+	expect(t, w.audit(), "sts.id", pass)
+	policy = strings.Replace(policyFile, "max_age: 86400", "max_age: 3600", 1)
+	expect(t, w.audit(), "sts.id", fail)
 }

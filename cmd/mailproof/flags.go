@@ -39,7 +39,7 @@ type workFlags struct {
 type dnsFlags struct {
 	domains, servers, resolvers []string
 	profile, oldProfile, phase  string
-	coexistence, http           bool
+	coexistence, http, starttls bool
 }
 
 func (f *workFlags) addAccounts(cmd *cobra.Command) {
@@ -82,6 +82,7 @@ func (f *dnsFlags) add(cmd *cobra.Command) {
 	fs.StringArrayVar(&f.servers, "dns-server", nil, "where a name server answers, `NAME=IP:PORT`, or resolver=IP:PORT (may be repeated)")
 	fs.BoolVar(&f.coexistence, "coexistence", false, "old and new provider share the domain on purpose")
 	fs.BoolVar(&f.http, "http", false, "probe Autodiscover and MTA-STS over HTTP as well")
+	fs.BoolVar(&f.starttls, "starttls", false, "ask the mail exchanges for their certificates on port 25 as well, to hold against TLSA records")
 }
 
 // noFile is the configuration where there is none.
@@ -152,7 +153,7 @@ func rulesOf(cfg *config.Config) engagement.Rules {
 func (f *dnsFlags) options(cfg *config.Config) (engagement.DNSOptions, error) {
 	o := engagement.DNSOptions{
 		Domains: cfg.Domains(), Profile: cfg.DNS.Profile, OldProfile: cfg.DNS.OldProfile, Phase: cfg.DNS.Phase,
-		Servers: cfg.DNS.Servers, Resolvers: cfg.DNS.Resolvers, CutOver: cfg.Engagement.CutOver, Coexistence: f.coexistence, HTTP: f.http,
+		Servers: cfg.DNS.Servers, Resolvers: cfg.DNS.Resolvers, CutOver: cfg.Engagement.CutOver, Coexistence: f.coexistence, HTTP: f.http, STARTTLS: f.starttls,
 	}
 	if len(f.domains) > 0 {
 		o.Domains = f.domains

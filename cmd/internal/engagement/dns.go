@@ -26,6 +26,7 @@ type DNSOptions struct {
 	Coexistence bool
 	CutOver     time.Time
 	HTTP        bool
+	STARTTLS    bool // ask the exchanges for their certificates
 	Timeout     time.Duration
 	Public      []netip.Prefix // special-purpose networks that count as public, for laboratories
 }
@@ -110,7 +111,7 @@ func AuditDNS(ctx context.Context, o DNSOptions) (DNSResult, error) {
 func (o DNSOptions) config() (dnsaudit.Config, error) {
 	c := dnsaudit.Config{
 		Domains: o.Domains, Phase: o.Phase, Servers: map[string]string{}, Resolvers: o.Resolvers,
-		Coexistence: o.Coexistence, CutOver: o.CutOver, HTTP: o.HTTP, Timeout: o.Timeout, Public: o.Public,
+		Coexistence: o.Coexistence, CutOver: o.CutOver, HTTP: o.HTTP, SMTP: o.STARTTLS, Timeout: o.Timeout, Public: o.Public,
 	}
 	if c.Phase == mailproof.PhaseNone {
 		c.Phase = mailproof.Confirmation

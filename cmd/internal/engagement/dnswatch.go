@@ -60,7 +60,7 @@ func (e *Engagement) WatchDNS(ctx context.Context, w WatchOptions) (WatchRound, 
 			return round, err
 		}
 		if recorded {
-			cfg.History = append(cfg.History, dnsaudit.ForClock(round.Observations)...)
+			cfg.History = append(cfg.History, dnsaudit.ForHistory(round.Observations)...)
 		}
 		wait := pause(round, w.Interval, time.Now())
 		if w.Timeout > 0 {
@@ -188,8 +188,8 @@ func (r WatchRound) signature() string {
 	return out
 }
 
-// dnsHistory is what earlier passes observed of the domains, as far as the
-// clock reads it.
+// dnsHistory is what earlier passes observed of the domains, as far as a
+// later audit reads it.
 func (e *Engagement) dnsHistory(ctx context.Context, domains []string) ([]mailproof.Observation, error) {
 	var out []mailproof.Observation
 	for _, d := range domains {
@@ -202,7 +202,7 @@ func (e *Engagement) dnsHistory(ctx context.Context, domains []string) ([]mailpr
 			return nil, err
 		}
 		for _, p := range passes {
-			out = append(out, dnsaudit.ForClock(p.Observations)...)
+			out = append(out, dnsaudit.ForHistory(p.Observations)...)
 		}
 	}
 	return out, nil
