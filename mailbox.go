@@ -143,4 +143,8 @@ type Metadata struct {
 	Flags        Flags
 	InternalDate time.Time // zero where the server gave none that can be read
 	Size         int64     // RFC822.SIZE; an estimate on some servers
+	// GmailID is Gmail's own number of the message, X-GM-MSGID: one message has
+	// the same one under each of its labels. It has a meaning within one account
+	// only, and 0 says that the server offers none.
+	GmailID uint64
 }

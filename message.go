@@ -71,7 +71,8 @@ type Row struct {
 	// says whether there was one. See diff for the three-way comparison.
 	BaseFlags Flags
 	HasBase   bool
-	Size      int64 // RFC822.SIZE
+	Size      int64  // RFC822.SIZE
+	GmailID   uint64 // X-GM-MSGID, see Metadata; 0: none
 	State     ReadState
 	Reason    string
 	Octets    int64

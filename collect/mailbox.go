@@ -23,7 +23,7 @@ type scanner struct {
 	gone    int     // messages expunged between a listing and their reading
 }
 
-// entry is a listed message in 40 octets, so that a million of them stay
+// entry is a listed message in 48 octets, so that a million of them stay
 // affordable.
 type entry struct {
 	uid    mailproof.UID
@@ -35,6 +35,7 @@ type entry struct {
 	tried  bool                // this round found that it cannot be read
 	state  mailproof.ReadState // of the last reading
 	listed int64               // RFC822.SIZE
+	gmail  uint64              // X-GM-MSGID
 }
 
 // settle reads the mailbox, again where it changed meanwhile. The error is one
@@ -167,7 +168,7 @@ func (m *merger) listed(ctx context.Context, md mailproof.Metadata) error {
 			return err
 		}
 	}
-	e := entry{uid: md.UID, flags: m.flags.index(md.Flags), listed: md.Size, dated: !md.InternalDate.IsZero()}
+	e := entry{uid: md.UID, flags: m.flags.index(md.Flags), listed: md.Size, gmail: md.GmailID, dated: !md.InternalDate.IsZero()}
 	if e.dated {
 		_, zone := md.InternalDate.Zone()
 		e.date, e.zone = md.InternalDate.Unix(), int32(zone)
@@ -304,7 +305,7 @@ func (s *scanner) read(ctx context.Context) error {
 }
 
 func (s *scanner) metadata(e *entry) mailproof.Metadata {
-	md := mailproof.Metadata{UID: e.uid, Flags: s.flags.at(e.flags), Size: e.listed}
+	md := mailproof.Metadata{UID: e.uid, Flags: s.flags.at(e.flags), Size: e.listed, GmailID: e.gmail}
 	if e.dated {
 		md.InternalDate = time.Unix(e.date, 0).In(time.FixedZone("", int(e.zone)))
 	}

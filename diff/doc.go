@@ -19,15 +19,26 @@
 // equal header. Within one set of equal messages those of equal INTERNALDATE
 // and flags are paired first, then those of equal INTERNALDATE, then the rest n-th with n-th by (INTERNALDATE, UID).
 //
-// T3b and T4 are suggestions. They pair only where the Date is the same too or
-// where INTERNALDATE, From and Subject are, and T4 then only if one of the two
-// has no Message-ID: otherwise today's report would pass for yesterday's and
-// hide that one of them is missing. Last at T4 come messages of which one has
-// no Message-ID and that share INTERNALDATE, Date, From and Subject, but no
-// body. Suggestions are not made among more than 128 messages a side.
+// Before all that, messages of which both sides have Gmail's X-GM-MSGID are
+// paired where it is equal: in the same order of folders and tiers, copies with
+// copies, but only with messages of that number. The number decides who belongs
+// together and nothing else. A pair has to share the hash of some tier, T3b and
+// T4 included, and its verdict is that of the finest it shares; an equal number
+// over nothing equal is the accident of two accounts, and a number that more
+// than 128 messages of a side have is none. Where no number occurs on both
+// sides all is as if there were none.
+//
+// Without such a number, T3b and T4 are suggestions. They pair only where the
+// Date is the same too or where INTERNALDATE, From and Subject are, and T4 then
+// only if one of the two has no Message-ID: otherwise today's report would pass
+// for yesterday's and hide that one of them is missing. Last at T4 come messages
+// of which one has no Message-ID and that share INTERNALDATE, Date, From and
+// Subject, but no body. Suggestions are not made among more than 128 messages a
+// side.
 //
 // Both inventories are read as sorted streams and merged. What is kept for each
-// message is a few bits; leftovers are taken into memory once there are few
+// message is a few bits, and eight octets where it has an X-GM-MSGID until
+// these are paired; leftovers are taken into memory once there are few
 // (Options.Limit), and further rounds of streams do the same work where there
 // are many. The messages of one set of equal ones are held together.
 //
@@ -90,5 +101,6 @@
 // # References
 //
 // RFC 9051 (IMAP4rev2) §2.3.1.1, §2.3.2, §5.1, §6.3.4; RFC 2342 (NAMESPACE);
-// RFC 6154 (SPECIAL-USE); RFC 5322 §3.6; RFC 6376 §3.7.
+// RFC 6154 (SPECIAL-USE); RFC 5322 §3.6; RFC 6376 §3.7; Gmail IMAP extensions,
+// X-GM-MSGID.
 package diff

@@ -99,6 +99,9 @@ func (e *engine) run(s sink) error {
 			return err
 		}
 	}
+	if err := e.pairByGmailID(); err != nil {
+		return err
+	}
 	for _, r := range schedule {
 		if e.src.unpaired() == 0 || e.dst.unpaired() == 0 {
 			break
@@ -142,6 +145,9 @@ func (e *engine) index(s *side) error {
 			return e.sink.unread(s, row)
 		}
 		if row.State == mailproof.Read {
+			if row.GmailID != 0 && (s == e.src || len(e.src.gmail) > 0) {
+				s.gmail = append(s.gmail, row.GmailID)
+			}
 			return nil
 		}
 		r.add(row)

@@ -243,36 +243,45 @@ func TestConservation(t *testing.T) {
 func TestSoundness(t *testing.T) {
 	worlds(t, rounds, func(t *testing.T, w *world) {
 		src, dst := w.pair(40)
-		byKey := map[mailproof.MessageKey]*fakeMessage{}
-		for _, f := range []*fake{src, dst} {
-			s := newSide(f.scan.Side, f, 1)
-			for i := range f.msgs {
-				byKey[s.key(&f.msgs[i].Row)] = &f.msgs[i]
-			}
-		}
 		res, all := compare(t, src, dst, Options{})
-		for _, r := range all {
-			switch r.Verdict {
-			case mailproof.Identical, mailproof.IdenticalNormalised, mailproof.Equivalent, mailproof.EquivalentWithNotes, mailproof.EquivalentText, mailproof.Relocated:
-			default:
-				continue
-			}
-			a, b := byKey[r.Source].mail, byKey[r.Destination].mail
-			if a.id == "" {
-				a.id = b.id
-			}
-			if a.id != b.id || a.head() != b.head() || a.bodySet(true) != b.bodySet(true) {
-				t.Errorf("%v: %+v became %+v", r.Verdict, a, b)
-			}
-		}
-		c := res.Counts
-		if res.Verdict == mailproof.Complete && (c.Found() != c.SourceMessages || c.Missing+c.Altered+c.DuplicateCollapsed+c.Unverifiable+c.NotChecked+c.DestinationUnreadable > 0) {
-			t.Errorf("COMPLETE with %+v", c)
-		}
-		if c.Missing+c.Altered+c.DuplicateCollapsed > 0 && res.Verdict != mailproof.Incomplete {
-			t.Errorf("%v with %+v", res.Verdict, c)
-		}
+		checkSound(t, byKey(src, dst), res, all)
 	})
+}
+
+func byKey(fakes ...*fake) map[mailproof.MessageKey]*fakeMessage {
+	keys := map[mailproof.MessageKey]*fakeMessage{}
+	for _, f := range fakes {
+		s := newSide(f.scan.Side, f, 1)
+		for i := range f.msgs {
+			keys[s.key(&f.msgs[i].Row)] = &f.msgs[i]
+		}
+	}
+	return keys
+}
+
+func checkSound(t *testing.T, byKey map[mailproof.MessageKey]*fakeMessage, res mailproof.AccountResult, all []Result) {
+	t.Helper()
+	for _, r := range all {
+		switch r.Verdict {
+		case mailproof.Identical, mailproof.IdenticalNormalised, mailproof.Equivalent, mailproof.EquivalentWithNotes, mailproof.EquivalentText, mailproof.Relocated:
+		default:
+			continue
+		}
+		a, b := byKey[r.Source].mail, byKey[r.Destination].mail
+		if a.id == "" {
+			a.id = b.id
+		}
+		if a.id != b.id || a.head() != b.head() || a.bodySet(true) != b.bodySet(true) {
+			t.Errorf("%v: %+v became %+v", r.Verdict, a, b)
+		}
+	}
+	c := res.Counts
+	if res.Verdict == mailproof.Complete && (c.Found() != c.SourceMessages || c.Missing+c.Altered+c.DuplicateCollapsed+c.Unverifiable+c.NotChecked+c.DestinationUnreadable > 0) {
+		t.Errorf("COMPLETE with %+v", c)
+	}
+	if c.Missing+c.Altered+c.DuplicateCollapsed > 0 && res.Verdict != mailproof.Incomplete {
+		t.Errorf("%v with %+v", res.Verdict, c)
+	}
 }
 
 // The limit of memory changes how the answer is found, not the answer.

@@ -25,6 +25,7 @@ type side struct {
 	marked bitset // leftovers whose content is paired elsewhere: collapsed or surplus
 	read   int    // messages that take part in pairing
 	pairs  int
+	gmail  []uint64 // X-GM-MSGID of those that take part and have one, until these are paired
 
 	limit    int
 	mem      []mailproof.Row // what may still be paired, where inMem

@@ -21,6 +21,12 @@
 // mailbox is asked for with the very octets that LIST gave, a refusal keeps
 // the server's words, and a refused APPEND leaves the connection usable.
 //
+// X-GM-MSGID, Gmail's number of a message, is asked for by a command of our own
+// too (gmail.go), once for each piece of [Reader.Metadata] and only of a server
+// that announces X-GM-EXT-1. The sanitizer takes it out of the FETCH response
+// and never passes it on. It is no evidence: a server that refuses it, or gives
+// no number of 64 bits, is read like any other.
+//
 // # What is not believed
 //
 // A FETCH that ended with OK has not proven that it answered for every
@@ -33,5 +39,5 @@
 // 2971 (ID), RFC 5258 (LIST-EXTENDED), RFC 6154 (SPECIAL-USE), RFC 7888
 // (LITERAL+), RFC 4315 (UIDPLUS), RFC 4731 (ESEARCH), RFC 4959 (SASL-IR), RFC
 // 4616 (PLAIN), RFC 5530 (response codes), RFC 7162 (CONDSTORE), RFC 7889
-// (APPENDLIMIT), RFC 9208 (QUOTA).
+// (APPENDLIMIT), RFC 9208 (QUOTA); Gmail IMAP extensions, X-GM-EXT-1.
 package imapconn

@@ -217,7 +217,11 @@ func (c *fakeConn) examined(cmd commandLine, n int) {
 // mailbox is a script for a mailbox whose message with UID u has the body
 // bodyOf(u) and the sequence number u-100.
 func (c *fakeConn) mailbox(n int, fetch func(cmd commandLine, uids []int, byUID bool) bool) {
-	if !c.preamble("IMAP4rev1") {
+	c.mailboxWith("IMAP4rev1", n, fetch)
+}
+
+func (c *fakeConn) mailboxWith(caps string, n int, fetch func(cmd commandLine, uids []int, byUID bool) bool) {
+	if !c.preamble(caps) {
 		return
 	}
 	c.serve(func(cmd commandLine) bool {

@@ -23,6 +23,8 @@ type fetchRewriter struct {
 	items     int    // items in the response
 	body      bool   // it has a body section
 	streaming bool   // a body literal was passed on
+	uid       uint32 // that the response names; 0: none
+	gmailID   uint64 // X-GM-MSGID; 0: none that can be read
 
 	after    bool // the line follows a literal
 	dropping bool // a value is being left out
@@ -109,9 +111,24 @@ func (f *fetchRewriter) item(rest []byte) (after []byte, size int64, literal boo
 	case (name == "BODY" || name == "BODY.PEEK") && section == "[]":
 		return f.section(after)
 	default:
+		if name == "X-GM-MSGID" {
+			f.gmailID = gmailID(after)
+		}
 		f.dropping, f.depth = true, 0
 	}
 	return after, 0, false, err
+}
+
+// gmailID reads the value of X-GM-MSGID, a number of 64 bits. It is left out of
+// the response all the same: go-imap's client does not know it. What is no
+// such number is no error, as a message without one is as well off.
+func gmailID(rest []byte) uint64 {
+	tok, _ := token(rest)
+	n, err := strconv.ParseUint(string(tok), 10, 64)
+	if err != nil {
+		return 0 // ParseUint gives its greatest value for what is beyond it
+	}
+	return n
 }
 
 // itemName reads the name of an item with its section, "BODY[1.2]<0>".
@@ -144,7 +161,7 @@ func itemName(rest []byte) (name, section string, after []byte, err error) {
 
 // upper is the name in capitals, without an allocation for the usual ones.
 func upper(name []byte) string {
-	for _, known := range [...]string{"UID", "BODY", "FLAGS", "INTERNALDATE", "RFC822.SIZE"} {
+	for _, known := range [...]string{"UID", "BODY", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "X-GM-MSGID"} {
 		if string(name) == known {
 			return known
 		}
@@ -185,6 +202,9 @@ func (f *fetchRewriter) number(name string, rest []byte, lenient bool) ([]byte, 
 			return nil, malformed("%s %q", name, excerpt(rest))
 		}
 		n = 0
+	}
+	if !lenient {
+		f.uid = uint32(n)
 	}
 	f.begin(name)
 	f.out = strconv.AppendUint(f.out, n, 10)

@@ -15,8 +15,9 @@ import (
 // needs some 30 ms for each command, so there should be few.
 const metadataChunk = 5000
 
-// Metadata yields UID, flags, INTERNALDATE and RFC822.SIZE of every message in
-// the examined mailbox, each once, by ascending UID. The number is checked
+// Metadata yields UID, flags, INTERNALDATE, RFC822.SIZE and, where the server
+// announces X-GM-EXT-1, X-GM-MSGID of every message in the examined mailbox,
+// each once, by ascending UID. The number is checked
 // against EXISTS and UID SEARCH ALL; a message of which the server tells
 // nothing but its UID is yielded with its UID alone. Nil is returned only when
 // the list is complete. An error of yield ends it and is returned as it is.
@@ -132,6 +133,9 @@ func (r *Reader) records(ctx context.Context, uids []mailproof.UID) ([]mailproof
 		if _, err = r.forgetExpunged(ctx, missing, want); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.gmailIDs(ctx, uids, want); err != nil {
+		return nil, err
 	}
 	out := make([]mailproof.Metadata, 0, len(want))
 	for _, rec := range want {

@@ -58,10 +58,11 @@ type part struct {
 
 // response is an untagged response that a command of our own asked for.
 type response struct {
-	name   string  // LIST, STATUS, EXISTS …
-	number uint32  // of EXISTS and the like
-	values []value // what follows the name
-	status *status // of OK, NO, BAD, BYE
+	name   string      // LIST, STATUS, EXISTS …
+	number uint32      // of EXISTS and the like
+	values []value     // what follows the name
+	status *status     // of OK, NO, BAD, BYE
+	gmail  gmailRecord // of a FETCH that a command of our own asked for
 }
 
 var errNesting = errors.New("lists are nested too deep")

@@ -30,7 +30,11 @@ const (
 	fetchNone   fetchMode = iota // none is awaited: drop them
 	fetchData                    // metadata is awaited
 	fetchBodies                  // bodies are awaited: drop responses without one
+	fetchGmail                   // X-GM-MSGID is awaited, by a command of our own: nothing is for go-imap's client
 )
+
+// forClient reports whether FETCH responses go on to go-imap's client.
+func (m fetchMode) forClient() bool { return m == fetchData || m == fetchBodies }
 
 // sanitizer reads what a server says and yields what go-imap's client
 // understands: only FETCH, SEARCH and ESEARCH responses and the completion of
@@ -369,7 +373,10 @@ func (s *sanitizer) feedFetch(line []byte) error {
 	switch what {
 	case fetchDone:
 		s.fetch = nil
-		if f.mode == fetchNone || f.mode == fetchBodies && !f.body {
+		if f.mode == fetchGmail && f.uid != 0 && f.gmailID != 0 && s.listening.Load() {
+			s.hooks.untagged(response{name: "FETCH", gmail: gmailRecord{mailproof.UID(f.uid), f.gmailID}})
+		}
+		if !f.mode.forClient() || f.mode == fetchBodies && !f.body {
 			return nil
 		}
 		s.out = append(s.out, f.out...)
@@ -377,7 +384,7 @@ func (s *sanitizer) feedFetch(line []byte) error {
 			s.closed.Add(1)
 		}
 	case literalPass:
-		if f.mode == fetchNone {
+		if !f.mode.forClient() {
 			return s.discard(size)
 		}
 		if !f.streaming {

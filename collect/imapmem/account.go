@@ -25,6 +25,7 @@ type Account struct {
 	quota        int64 // octets; 0: none
 	used         int64
 	nextValidity uint32
+	lastGmail    uint64 // X-GM-MSGID of the latest message
 	connections  int
 	activity     Activity
 }
@@ -56,6 +57,9 @@ type Message struct {
 	Raw   []byte
 	Flags mailproof.Flags
 	Date  time.Time
+	// GmailID is the message's X-GM-MSGID, whether or not it is offered: copies
+	// within the account share it.
+	GmailID uint64
 }
 
 // mailbox is guarded by the mutex of its account.
@@ -73,12 +77,13 @@ type mailbox struct {
 	deleted  bool
 }
 
-// message is guarded by the mutex of its account, but for uid, raw and date,
-// which never change.
+// message is guarded by the mutex of its account, but for uid, raw, date and
+// gmail, which never change.
 type message struct {
 	uid      mailproof.UID
 	raw      []byte
 	date     time.Time
+	gmail    uint64          // X-GM-MSGID: copies share it
 	flags    mailproof.Flags // replaced as a whole, never edited
 	modseq   uint64
 	expunged bool
@@ -154,12 +159,20 @@ func (a *Account) Append(name string, raw []byte, flags mailproof.Flags, date ti
 		b = a.create(name, "")
 		a.subscribed[name] = true
 	}
-	return a.store(b, raw, flags, date)
+	return a.store(b, raw, flags, date, a.newGmail())
 }
 
-func (a *Account) store(b *mailbox, raw []byte, flags mailproof.Flags, date time.Time) mailproof.UID {
+// firstGmail is near the numbers that Gmail gives.
+const firstGmail = 1_800_000_000_000_000_000
+
+func (a *Account) newGmail() uint64 {
+	a.lastGmail = max(a.lastGmail, firstGmail) + 1
+	return a.lastGmail
+}
+
+func (a *Account) store(b *mailbox, raw []byte, flags mailproof.Flags, date time.Time, gmail uint64) mailproof.UID {
 	b.modseq++
-	m := &message{uid: b.uidNext, raw: raw, flags: a.fold(flags), date: date, modseq: b.modseq}
+	m := &message{uid: b.uidNext, raw: raw, flags: a.fold(flags), date: date, gmail: gmail, modseq: b.modseq}
 	b.uidNext++
 	b.messages = append(b.messages, m)
 	a.used += int64(len(raw))
@@ -214,7 +227,7 @@ func (a *Account) Messages(name string) []Message {
 	}
 	var out []Message
 	for _, m := range b.messages {
-		out = append(out, Message{UID: m.uid, Raw: m.raw, Flags: slices.Clone(m.flags), Date: m.date})
+		out = append(out, Message{UID: m.uid, Raw: m.raw, Flags: slices.Clone(m.flags), Date: m.date, GmailID: m.gmail})
 	}
 	return out
 }
@@ -260,7 +273,7 @@ func (a *Account) ResetUIDValidity(name string) error {
 	b := a.create(old.name, old.use)
 	for _, m := range old.messages {
 		a.used -= int64(len(m.raw))
-		a.store(b, m.raw, m.flags, m.date)
+		a.store(b, m.raw, m.flags, m.date, m.gmail)
 	}
 	return nil
 }

@@ -14,7 +14,8 @@
 // SPECIAL-USE and CREATE-SPECIAL-USE (RFC 6154), CHILDREN (RFC 3348), ESEARCH
 // (RFC 4731), CONDSTORE (RFC 7162), ENABLE (RFC 5161), MOVE (RFC 6851),
 // UNSELECT (RFC 3691), QUOTA (RFC 9208), APPENDLIMIT (RFC 7889) and
-// STATUS=SIZE (RFC 8438). Any of them can be hidden with [Options].Hide. It
+// STATUS=SIZE (RFC 8438); with [Options].Gmail also the reading half of Gmail's
+// X-GM-EXT-1. Any of them can be hidden with [Options].Hide. It
 // has no ENVELOPE and no BODYSTRUCTURE: mailproof asks for neither.
 //
 // # What it guards

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ type bodyItem struct {
 // fetchItems is what one FETCH asks for.
 type fetchItems struct {
 	uid, flags, date, size, modseq bool
+	gmailID, labels                bool
 	bodies                         []bodyItem
 	changedSince                   uint64
 }
@@ -34,6 +36,7 @@ type target struct {
 	m      *message
 	flags  mailproof.Flags
 	modseq uint64
+	labels []string // as X-GM-LABELS writes them
 }
 
 func (c *conn) fetch(p *parser, uid bool) *status {
@@ -58,6 +61,9 @@ func (c *conn) fetch(p *parser, uid bool) *status {
 			return bad("CONDSTORE is not supported")
 		}
 		c.condstore = true
+	}
+	if (items.gmailID || items.labels) && !c.server.offers(gmailExtension) {
+		return bad("%s is not supported", gmailExtension)
 	}
 	targets, refusal := c.targets(set, uid, &items)
 	if refusal != nil {
@@ -87,6 +93,10 @@ func (f *fetchItems) read(p *parser) {
 		f.size = true
 	case "MODSEQ":
 		f.modseq = true
+	case "X-GM-MSGID":
+		f.gmailID = true
+	case "X-GM-LABELS":
+		f.labels = true
 	case "FAST":
 		f.flags, f.date, f.size = true, true, true
 	case "RFC822":
@@ -153,6 +163,10 @@ func (c *conn) targets(set []span, uid bool, items *fetchItems) ([]target, *stat
 	}
 	sees := !v.readOnly && slices.ContainsFunc(items.bodies, func(b bodyItem) bool { return !b.peek })
 	touched := false
+	var labels map[uint64][]string
+	if items.labels {
+		labels = a.labels(v.box)
+	}
 	out := make([]target, 0, len(indexes))
 	for _, i := range indexes {
 		m := v.messages[i]
@@ -163,12 +177,34 @@ func (c *conn) targets(set []span, uid bool, items *fetchItems) ([]target, *stat
 			a.setFlags(v.box, m, slices.Concat(m.flags, []string{`\Seen`}))
 			touched = true
 		}
-		out = append(out, target{seq: i + 1, m: m, flags: m.flags, modseq: m.modseq})
+		out = append(out, target{seq: i + 1, m: m, flags: m.flags, modseq: m.modseq, labels: labels[m.gmail]})
 	}
 	if touched {
 		a.wrote()
 	}
 	return out, nil
+}
+
+// labels are the other mailboxes that hold a message, by its X-GM-MSGID, in
+// the order of their names: the label of the mailbox itself is not among them.
+func (a *Account) labels(box *mailbox) map[uint64][]string {
+	labels := map[uint64][]string{}
+	for _, name := range slices.Sorted(maps.Keys(a.boxes)) {
+		b := a.boxes[name]
+		if b == box {
+			continue
+		}
+		label := quote(encodeUTF7(name))
+		if name == "INBOX" {
+			label = quote(`\Inbox`)
+		}
+		for _, m := range b.messages {
+			if all := labels[m.gmail]; len(all) == 0 || all[len(all)-1] != label {
+				labels[m.gmail] = append(all, label)
+			}
+		}
+	}
+	return labels
 }
 
 // send writes one FETCH response. Bodies come last, after the UID. An error of
@@ -190,7 +226,7 @@ func (c *conn) send(t target, items *fetchItems) error {
 	}
 	fmt.Fprintf(c.w, "* %d FETCH (", t.seq)
 	_, _ = c.w.WriteString(strings.Join(c.attributes(t, items), " "))
-	blank := items.uid || items.flags || items.date || items.size || items.modseq
+	blank := items.uid || items.flags || items.date || items.size || items.modseq || items.gmailID || items.labels
 	for i, b := range items.bodies {
 		if blank || i > 0 {
 			_ = c.w.WriteByte(' ')
@@ -219,6 +255,12 @@ func (c *conn) attributes(t target, items *fetchItems) []string {
 	}
 	if items.modseq {
 		out = append(out, fmt.Sprintf("MODSEQ (%d)", t.modseq))
+	}
+	if items.gmailID {
+		out = append(out, fmt.Sprintf("X-GM-MSGID %d", t.m.gmail))
+	}
+	if items.labels {
+		out = append(out, "X-GM-LABELS ("+strings.Join(t.labels, " ")+")")
 	}
 	return out
 }

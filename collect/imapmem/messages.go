@@ -91,7 +91,7 @@ func (c *conn) deliver(name string, batch []incoming) *status {
 	a.wrote()
 	first := b.uidNext
 	for _, m := range batch {
-		a.store(b, m.raw, m.flags, m.date)
+		a.store(b, m.raw, m.flags, m.date, a.newGmail())
 		a.activity.Appended++
 		a.activity.AppendedOctets += int64(len(m.raw))
 	}
@@ -285,7 +285,7 @@ func (c *conn) copy(p *parser, uid, move bool) *status {
 		}
 		chosen[m] = true
 		from = append(from, m.uid)
-		into = append(into, a.store(to, m.raw, m.flags, m.date))
+		into = append(into, a.store(to, m.raw, m.flags, m.date, m.gmail))
 	}
 	if len(from) == 0 {
 		return ok("nothing to do")

@@ -519,6 +519,41 @@ func TestHiddenCapabilities(t *testing.T) {
 	c.refused("BAD", "UID FETCH 1 MODSEQ")
 }
 
+// X-GM-MSGID is one message's under all its labels, and is read only.
+func TestGmail(t *testing.T) {
+	s, a := start(t, imapmem.Options{Gmail: true}, mailproof.Plaintext)
+	a.Create("Entwürfe")
+	a.Create("Work")
+	a.Append("INBOX", []byte("a\r\n"), nil, someDate)
+	a.Append("INBOX", []byte("b\r\n"), nil, someDate)
+	c := connect(t, s)
+	if caps := c.ok("CAPABILITY")[0] + " "; !strings.Contains(caps, " X-GM-EXT-1 ") {
+		t.Error(caps)
+	}
+	c.ok("SELECT INBOX")
+	c.ok("COPY 2 Work")
+	c.ok("COPY 2 \"Entw&APw-rfe\"")
+	id := a.Messages("INBOX")[1].GmailID
+	equal(t, c.ok("UID FETCH 1:2 (X-GM-MSGID)"), []string{fmt.Sprintf("* 1 FETCH (UID 1 X-GM-MSGID %d)", id-1), fmt.Sprintf("* 2 FETCH (UID 2 X-GM-MSGID %d)", id)})
+	equal(t, c.ok("UID FETCH 1:2 X-GM-LABELS"), []string{`* 1 FETCH (UID 1 X-GM-LABELS ())`, `* 2 FETCH (UID 2 X-GM-LABELS ("Entw&APw-rfe" "Work"))`})
+	c.ok("SELECT Work")
+	equal(t, c.ok("FETCH 1 (X-GM-MSGID X-GM-LABELS)"), []string{fmt.Sprintf(`* 1 FETCH (X-GM-MSGID %d X-GM-LABELS ("Entw&APw-rfe" "\\Inbox"))`, id)})
+	c.ok("MOVE 1 INBOX")
+	if got := a.Messages("INBOX"); got[2].GmailID != id {
+		t.Errorf("moved: %d became %d", id, got[2].GmailID)
+	}
+	c.refused("BAD", "UID STORE 1 +X-GM-LABELS (x)")
+
+	plain, _ := start(t, imapmem.Options{}, mailproof.Plaintext)
+	c = connect(t, plain)
+	if caps := c.ok("CAPABILITY")[0]; strings.Contains(caps, "X-GM") {
+		t.Error(caps)
+	}
+	c.ok("SELECT INBOX")
+	c.refused("BAD", "UID FETCH 1:* X-GM-MSGID")
+	c.refused("BAD", "UID FETCH 1:* X-GM-LABELS")
+}
+
 func TestUIDValidity(t *testing.T) {
 	s, a := start(t, imapmem.Options{}, mailproof.Plaintext)
 	for _, b := range []string{"a", "b", "c"} {

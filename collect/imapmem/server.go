@@ -15,7 +15,7 @@ import (
 )
 
 // Options are how a server behaves. The zero Options are a server in the
-// manner of Dovecot: separator "/", no prefix, every capability.
+// manner of Dovecot: separator "/", no prefix, every capability but Gmail's.
 type Options struct {
 	// Name stands in the greeting and in the reply to ID; empty: "imapmem".
 	Name string
@@ -35,6 +35,9 @@ type Options struct {
 	// AppendLimit is the size in octets beyond which APPEND is refused with
 	// TOOBIG; 0: 256 MiB, which is not advertised.
 	AppendLimit int64
+	// Gmail offers X-GM-EXT-1: FETCH gives X-GM-MSGID and X-GM-LABELS. Labels
+	// are the mailboxes that hold a copy; they cannot be stored.
+	Gmail bool
 	// FoldKeywords stores keywords in lower case, as some servers do.
 	FoldKeywords bool
 	// MaxConnections is how many connections one account may have signed in at
@@ -298,13 +301,18 @@ func (s *Server) pause(d time.Duration) bool {
 
 // offers reports whether a capability is not hidden.
 func (s *Server) offers(capability string) bool {
+	if capability == gmailExtension && !s.opts.Gmail {
+		return false
+	}
 	return !slices.ContainsFunc(s.opts.Hide, func(h string) bool { return strings.EqualFold(h, capability) })
 }
 
 var capabilities = []string{
 	"IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "NAMESPACE", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "STATUS=SIZE",
-	"SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "MULTIAPPEND", "CONDSTORE", "ESEARCH", "MOVE", "UNSELECT", "QUOTA",
+	"SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "MULTIAPPEND", "CONDSTORE", "ESEARCH", "MOVE", "UNSELECT", "QUOTA", gmailExtension,
 }
+
+const gmailExtension = "X-GM-EXT-1"
 
 func (s *Server) capabilities(startTLS, loginDisabled bool) string {
 	caps := slices.DeleteFunc(slices.Clone(capabilities), func(c string) bool { return !s.offers(c) })

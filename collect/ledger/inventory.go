@@ -216,7 +216,7 @@ func (inv *Inventory) message(ctx context.Context, scan scanFunc) (m mailproof.M
 	ref := inv.refs[r.Mailbox]
 	m = mailproof.Message{
 		MessageKey: mailproof.MessageKey{Side: inv.scan.Side, Account: inv.scan.Account, Mailbox: ref.scan.Name, UIDValidity: ref.scan.Before.UIDValidity, UID: r.UID},
-		Metadata:   mailproof.Metadata{UID: r.UID, Flags: r.Flags, InternalDate: r.InternalDate, Size: r.Size},
+		Metadata:   mailproof.Metadata{UID: r.UID, Flags: r.Flags, InternalDate: r.InternalDate, Size: r.Size, GmailID: r.GmailID},
 		State:      r.State, Reason: r.Reason,
 	}
 	if r.State != mailproof.Read {

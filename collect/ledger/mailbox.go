@@ -309,6 +309,7 @@ type newRow struct {
 	flags   string
 	columns [columnsOfMessage]any
 	detail  any
+	gmail   int64 // the bits of X-GM-MSGID; 0: none
 }
 
 const columnsOfMessage = 10
@@ -334,6 +335,8 @@ var (
 	insertOne      = insertMessage + values(columnsOfMessage, 1)
 	insertDetails  = "INSERT INTO detail (message, detail) VALUES " + values(2, rowsPerInsert)
 	insertDetail   = "INSERT INTO detail (message, detail) VALUES (?, ?)"
+	insertGmails   = "INSERT INTO gmail (message, msgid) VALUES " + values(2, rowsPerInsert)
+	insertGmail    = "INSERT INTO gmail (message, msgid) VALUES (?, ?)"
 )
 
 func values(columns, rows int) string {
@@ -347,7 +350,7 @@ func (b *batch) add(w *MailboxWriter, m *mailproof.Message) error {
 		return err
 	}
 	w.seq++
-	r := newRow{id: messageID(w.epoch, m.MessageKey.UID), pass: w.pass, seq: w.seq, flags: m.Flags.String(), detail: detail}
+	r := newRow{id: messageID(w.epoch, m.MessageKey.UID), pass: w.pass, seq: w.seq, flags: m.Flags.String(), detail: detail, gmail: int64(m.GmailID)}
 	seconds, zone := dateColumns(m.InternalDate)
 	octets := m.Fingerprint.Octets
 	if m.State != mailproof.Read {
@@ -386,21 +389,34 @@ func (b *batch) insert(t *tx) error {
 func (b *batch) insertFull(t *tx) error {
 	args := make([]any, 0, rowsPerInsert*columnsOfMessage)
 	details := make([]any, 0, rowsPerInsert*2)
+	var gmails []any
 	for i := range b.rows {
 		args = append(args, b.rows[i].columns[:]...)
 		if b.rows[i].detail != nil {
 			details = append(details, b.rows[i].id, b.rows[i].detail)
 		}
+		if b.rows[i].gmail != 0 {
+			gmails = append(gmails, b.rows[i].id, b.rows[i].gmail)
+		}
 	}
 	if _, err := t.exec(insertMessages, args...); err != nil {
 		return err
 	}
-	if len(details) == 2*rowsPerInsert {
-		_, err := t.exec(insertDetails, details...)
+	if err := t.insertPairs(insertDetails, insertDetail, details); err != nil {
 		return err
 	}
-	for i := 0; i < len(details); i += 2 {
-		if _, err := t.exec(insertDetail, details[i:i+2]...); err != nil {
+	return t.insertPairs(insertGmails, insertGmail, gmails)
+}
+
+// insertPairs writes rows of two columns: in one statement where there are as
+// many of them as messages in a batch, else row by row.
+func (t *tx) insertPairs(all, one string, args []any) error {
+	if len(args) == 2*rowsPerInsert {
+		_, err := t.exec(all, args...)
+		return err
+	}
+	for i := 0; i < len(args); i += 2 {
+		if _, err := t.exec(one, args[i:i+2]...); err != nil {
 			return err
 		}
 	}
@@ -416,6 +432,9 @@ func (r *newRow) insert(t *tx) (changed bool, err error) {
 	}
 	if err == nil && r.detail != nil {
 		_, err = t.exec(insertDetail, r.id, r.detail)
+	}
+	if err == nil && r.gmail != 0 {
+		_, err = t.exec(insertGmail, r.id, r.gmail)
 	}
 	return true, err
 }

@@ -39,6 +39,7 @@ type onServer struct {
 	flags    mailproof.Flags
 	date     time.Time
 	size     int64
+	gmail    uint64
 	body     int // which body
 	readable bool
 }
@@ -80,6 +81,7 @@ type model struct {
 	l       *Ledger
 	account string
 	side    mailproof.Side
+	gmail   bool // the server has X-GM-MSGID
 	server  map[string]*onServerBox
 	notes   map[boxKey]noteBox
 	shots   map[mailproof.PassID]shot
@@ -90,6 +92,7 @@ type model struct {
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, 7)), path: filepath.Join(t.TempDir(), "odd ?#% name.db"),
 		account: "anna@example.com", side: mailproof.Source, server: map[string]*onServerBox{}, notes: map[boxKey]noteBox{}, shots: map[mailproof.PassID]shot{}}
+	m.gmail = seed%2 == 0
 	if seed%3 == 0 {
 		m.side = mailproof.Destination
 	}
@@ -157,6 +160,9 @@ func (m *model) mutate() {
 			if m.rng.IntN(20) == 0 {
 				s.date = time.Time{}
 			}
+			if m.gmail && m.rng.IntN(5) > 0 {
+				s.gmail = m.rng.Uint64() // half of them beyond what SQLite has numbers for
+			}
 			b.messages[b.next] = s
 			b.next += mailproof.UID(1 + m.rng.IntN(3))
 			if m.rng.IntN(200) == 0 && b.next < 1<<31 {
@@ -186,7 +192,7 @@ func (m *model) mutate() {
 func (m *model) reading(name string, b *onServerBox, uid mailproof.UID, s onServer) mailproof.Message {
 	msg := mailproof.Message{
 		MessageKey: mailproof.MessageKey{Side: m.side, Account: m.account, Mailbox: name, UIDValidity: b.uidvalidity, UID: uid},
-		Metadata:   mailproof.Metadata{UID: uid, Flags: s.flags, InternalDate: s.date, Size: s.size},
+		Metadata:   mailproof.Metadata{UID: uid, Flags: s.flags, InternalDate: s.date, Size: s.size, GmailID: s.gmail},
 	}
 	if !s.readable {
 		msg.State, msg.Reason = mailproof.Unreadable, "NO [SERVERBUG] \x00\xff try later"
@@ -365,7 +371,7 @@ func (m *model) forgetSome(w *MailboxWriter, b *onServerBox, notes noteBox, vani
 		if m.rng.IntN(3) == 0 {
 			n := notes[uid].message
 			body := int(n.Fingerprint.Octets / 10)
-			b.messages[uid] = onServer{flags: n.Flags, date: n.InternalDate, size: n.Size, body: body, readable: n.State == mailproof.Read}
+			b.messages[uid] = onServer{flags: n.Flags, date: n.InternalDate, size: n.Size, gmail: n.GmailID, body: body, readable: n.State == mailproof.Read}
 			if m.rng.IntN(2) == 0 && !die { // at once, in this very pass
 				m.must(w.Add(m.ctx, n))
 				x := notes[uid]
@@ -474,7 +480,7 @@ func wantedRows(s shot, by mailproof.Tier) []mailproof.Row {
 			if !n.present || by != mailproof.TierNone && (n.message.State != mailproof.Read || h.IsZero()) {
 				continue
 			}
-			row := mailproof.Row{Mailbox: i, UID: uid, FirstPass: n.first, InternalDate: n.message.InternalDate, Flags: n.message.Flags, Size: n.message.Size,
+			row := mailproof.Row{Mailbox: i, UID: uid, FirstPass: n.first, InternalDate: n.message.InternalDate, Flags: n.message.Flags, Size: n.message.Size, GmailID: n.message.GmailID,
 				State: n.message.State, Reason: n.message.Reason, Octets: n.message.Fingerprint.Octets, Hashes: n.message.Fingerprint.Hashes}
 			if b, ok := s.base[boxKey{s.boxes[i].Name, s.boxes[i].Before.UIDValidity}][uid]; ok && s.scan.Side == mailproof.Source {
 				row.HasBase, row.BaseFlags = true, b.message.Flags

@@ -509,10 +509,14 @@ func TestPassesInOrder(t *testing.T) {
 // is migrated by Open and refused by OpenReadOnly.
 func TestMigrations(t *testing.T) {
 	path := filled(t, 3)
-	files := fstest.MapFS{"migrations/0001_ledger.sql": {Data: []byte(migrations[0].sql)},
-		"migrations/0002_more.sql":   {Data: []byte("CREATE TABLE more (x) STRICT")},
-		"migrations/0003_broken.sql": {Data: []byte("CREATE TABLE half (x INTEGER) STRICT; INSERT INTO no_such_table VALUES (1)")}}
-	files["migrations/0002_more.sql"].Data = []byte("CREATE TABLE more (x INTEGER) STRICT")
+	files := fstest.MapFS{}
+	for _, m := range migrations {
+		files["migrations/"+m.name] = &fstest.MapFile{Data: []byte(m.sql)}
+	}
+	now := schemaVersion()
+	broken := fmt.Sprintf("%04d_broken.sql", now+2)
+	files[fmt.Sprintf("migrations/%04d_more.sql", now+1)] = &fstest.MapFile{Data: []byte("CREATE TABLE more (x INTEGER) STRICT")}
+	files["migrations/"+broken] = &fstest.MapFile{Data: []byte("CREATE TABLE half (x INTEGER) STRICT; INSERT INTO no_such_table VALUES (1)")}
 	steps, err := readMigrations(files)
 	if err != nil {
 		t.Fatal(err)
@@ -523,11 +527,12 @@ func TestMigrations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := migrate(t.Context(), conn, steps); err == nil || !strings.Contains(err.Error(), "0003_broken.sql") {
+		if err := migrate(t.Context(), conn, steps); err == nil || !strings.Contains(err.Error(), broken) {
 			t.Errorf("a broken migration: %v", err)
 		}
-		var version, tables int
-		if err := conn.QueryRowContext(t.Context(), "SELECT user_version, (SELECT count(*) FROM sqlite_schema WHERE name IN ('more', 'half')) FROM pragma_user_version").Scan(&version, &tables); err != nil || version != 2 || tables != 1 {
+		var version int64
+		var tables int
+		if err := conn.QueryRowContext(t.Context(), "SELECT user_version, (SELECT count(*) FROM sqlite_schema WHERE name IN ('more', 'half')) FROM pragma_user_version").Scan(&version, &tables); err != nil || version != now+1 || tables != 1 {
 			t.Errorf("version %d, %d of the new tables, %v", version, tables, err)
 		}
 	}

@@ -166,22 +166,24 @@ type view struct {
 	vanished bool
 	flagged  bool
 	reread   bool
+	gmail    bool // some message has an X-GM-MSGID
 	mixed    bool // some pass used other rules for fingerprints than ours
 }
 
 func (r *reader) view(ctx context.Context, epochs []int64, pass, base mailproof.PassID) (view, error) {
 	v := view{epochs: epochs, pass: pass, base: base}
 	for _, e := range epochs {
-		var vanished, flagged, reread bool
+		var vanished, flagged, reread, gmail bool
 		if e == 0 {
 			continue
 		}
 		_, err := r.one(ctx, `SELECT EXISTS (SELECT 1 FROM presence WHERE message BETWEEN ?1 AND ?2), EXISTS (SELECT 1 FROM flag_event WHERE message BETWEEN ?1 AND ?2),
-			EXISTS (SELECT 1 FROM reading WHERE message BETWEEN ?1 AND ?2)`, []any{messageID(e, 0), lastOf(e)}, &vanished, &flagged, &reread)
+			EXISTS (SELECT 1 FROM reading WHERE message BETWEEN ?1 AND ?2), EXISTS (SELECT 1 FROM gmail WHERE message BETWEEN ?1 AND ?2)`,
+			[]any{messageID(e, 0), lastOf(e)}, &vanished, &flagged, &reread, &gmail)
 		if err != nil {
 			return v, err
 		}
-		v.vanished, v.flagged, v.reread = v.vanished || vanished, v.flagged || flagged, v.reread || reread
+		v.vanished, v.flagged, v.reread, v.gmail = v.vanished || vanished, v.flagged || flagged, v.reread || reread, v.gmail || gmail
 	}
 	return v, nil
 }
@@ -238,6 +240,9 @@ func (v view) rowColumns(e expr) string {
 	}
 	if v.mixed {
 		s += ", " + e.pass
+	}
+	if v.gmail {
+		s += ", (SELECT g.msgid FROM gmail g WHERE g.message = m.id)"
 	}
 	return s
 }

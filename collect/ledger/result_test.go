@@ -56,6 +56,9 @@ func fillEverything(t *testing.T, l *Ledger) {
 	if !must[bool](t)(w.Reread(ctx, other)) {
 		t.Error("another reading is no change")
 	}
+	gmail := benchMessage(keyOf(mailproof.Source, 61), 61)
+	gmail.GmailID = 1
+	ok(t, w.Add(ctx, gmail))
 	ok(t, w.End(ctx, mailproof.MailboxState{}, mailproof.MailboxScan{Complete: true}))
 	scan.State = mailproof.PassDone
 	ok(t, l.EndScan(ctx, scan))

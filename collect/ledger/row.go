@@ -17,6 +17,7 @@ type record struct {
 	size    int64
 	octets  int64
 	base    int64 // flagset; 0: none
+	gmail   int64 // the bits of X-GM-MSGID; 0: none
 	mailbox int32
 	dated   bool
 	hashes  [mailproof.NumTiers]mailproof.Hash
@@ -32,9 +33,9 @@ type rowDecoder struct {
 
 	// Where the columns go. Destinations of type any are what database/sql
 	// fills without looking at them twice.
-	id, numbers, date, sizes, octet, baseFlags, read any
-	hashesOrReason                                   sql.RawBytes
-	dest                                             []any
+	id, numbers, date, sizes, octet, baseFlags, read, gmailID any
+	hashesOrReason                                            sql.RawBytes
+	dest                                                      []any
 }
 
 // decoder returns a decoder for the inventory's rows, with further columns
@@ -47,6 +48,9 @@ func (inv *Inventory) decoder(more ...any) *rowDecoder {
 	}
 	if inv.view.mixed {
 		d.dest = append(d.dest, &d.read)
+	}
+	if inv.view.gmail {
+		d.dest = append(d.dest, &d.gmailID)
 	}
 	d.dest = append(d.dest, more...)
 	return d
@@ -67,6 +71,7 @@ func (d *rowDecoder) scan(scan scanFunc) error {
 	}
 	d.packed.date, d.dated = d.date.(int64)
 	d.base, _ = d.baseFlags.(int64)
+	d.gmail, _ = d.gmailID.(int64)
 	d.mailbox = int32(d.inv.index[d.record.id>>32])
 	d.state, d.reason = d.packed.state(), ""
 	pass, _ := d.read.(int64)
@@ -92,7 +97,7 @@ func (d *rowDecoder) finish(ctx context.Context, emit func(*mailproof.Row) error
 	r := &d.row
 	r.ID, r.Mailbox, r.UID, r.FirstPass = d.record.id, int(d.mailbox), uidOf(d.record.id), d.packed.firstPass()
 	r.Size, r.Octets, r.State, r.Reason, r.Hashes = d.size, d.octets, d.state, d.reason, d.hashes
-	r.InternalDate = time.Time{}
+	r.GmailID, r.InternalDate = uint64(d.gmail), time.Time{}
 	if d.dated {
 		seconds, zone := d.packed.internalDate()
 		r.InternalDate = time.Unix(seconds, 0).In(location(zone))

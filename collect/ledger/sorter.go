@@ -36,7 +36,7 @@ const (
 	runLength = 12 << 10
 	// runBuffer is what is read ahead of each run while they are merged.
 	runBuffer  = 32 << 10
-	recordSize = 6*8 + mailproof.NumTiers*hashSize
+	recordSize = 7*8 + mailproof.NumTiers*hashSize
 )
 
 func newSorter(tier mailproof.Tier) *sorter { return &sorter{tier: tier, length: runLength} }
@@ -247,7 +247,7 @@ func (r *record) append(b []byte) []byte {
 	if r.dated {
 		mailbox |= 1
 	}
-	for _, v := range [...]int64{r.id, r.packed.numbers, r.packed.date, r.size, r.octets, r.base<<32 | mailbox} {
+	for _, v := range [...]int64{r.id, r.packed.numbers, r.packed.date, r.size, r.octets, r.base<<32 | mailbox, r.gmail} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v))
 	}
 	for i := range r.hashes {
@@ -257,12 +257,13 @@ func (r *record) append(b []byte) []byte {
 }
 
 func (r *record) read(b []byte) {
-	var v [6]int64
+	var v [7]int64
 	for i := range v {
 		v[i] = int64(binary.LittleEndian.Uint64(b[i*8:]))
 	}
 	r.id, r.packed.numbers, r.packed.date, r.size, r.octets = v[0], v[1], v[2], v[3], v[4]
 	r.base, r.mailbox, r.dated = v[5]>>32, int32(uint32(v[5])>>1), v[5]&1 == 1
+	r.gmail = v[6]
 	for i := range r.hashes {
 		copy(r.hashes[i][:], b[len(v)*8+i*hashSize:])
 	}

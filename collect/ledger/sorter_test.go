@@ -23,7 +23,7 @@ func TestSorter(t *testing.T) {
 		s.length = length
 		var want []record
 		for i := range 1000 {
-			r := record{id: rng.Int64N(1 << 50), packed: packed{rng.Int64(), int64(rng.Uint64())}, size: int64(i), octets: rng.Int64(), base: rng.Int64N(1 << 31), mailbox: rng.Int32N(1 << 30), dated: rng.IntN(2) == 0}
+			r := record{id: rng.Int64N(1 << 50), packed: packed{rng.Int64(), int64(rng.Uint64())}, size: int64(i), octets: rng.Int64(), base: rng.Int64N(1 << 31), gmail: int64(rng.Uint64()), mailbox: rng.Int32N(1 << 30), dated: rng.IntN(2) == 0}
 			r.hashes[0][31] = byte(i)
 			r.hashes[mailproof.T2-1][31-8*rng.IntN(4)] = byte(rng.IntN(3)) // many equal ones, some zero
 			if i%3 == 0 {
