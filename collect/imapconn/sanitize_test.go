@@ -149,7 +149,7 @@ func FuzzSanitizer(f *testing.F) {
 		}
 		own, _, _ := sanitized(bytes.NewReader(in), fetchGmail)
 		for line := range bytes.Lines(own) {
-			if line[0] == '*' && !isSearch(line) {
+			if len(line) > 2 && line[0] == '*' && line[2] >= '0' && line[2] <= '9' {
 				t.Fatalf("a FETCH of ours reaches go-imap's client: %q", own)
 			}
 		}
