@@ -254,7 +254,7 @@ func TestScenarios(t *testing.T) {
 var elsewhere = map[string]string{
 	"ad.scp": "always info", "mx.route": "info, where a filter keeps the MX", "dkim.unknown": "always info",
 	"ad.root": "web_test.go", "ad.cert": "web_test.go", "ad.http": "web_test.go", "sts.mx": "web_test.go", "sts.id": "web_test.go", "sts.age": "web_test.go",
-	"sts.fetch": "web_test.go", "dnssec.bogus": "lab_test.go", "dnssec.window": "signed_test.go", "dnssec.ds": "signed_test.go", "dane.match": "web_test.go",
+	"sts.fetch": "web_test.go", "dnssec.bogus": "lab_test.go", "dnssec.window": "signed_test.go", "dnssec.ds": "signed_test.go", "dane.match": "web_test.go", "mx.cert": "mxcert_test.go",
 	"ttl.safe": "clock_test.go", "dkim.old": "clock_test.go", "mx.resolvers": "clock_test.go", "spf.resolvers": "clock_test.go", "ad.resolvers": "clock_test.go",
 	"dmarc.tags": "needs the record that dmarc.record found",
 }

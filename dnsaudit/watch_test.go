@@ -58,6 +58,9 @@ func TestWatchStory(t *testing.T) {
 		return st
 	}
 	look(0, StageUnchanged, 0, 0, false, fail)
+	s.ns2.Behave(dnsmem.Silent) // it may have changed: nobody can say
+	look(h/2, StageChanging, 0, 0, false, fail)
+	s.ns2.Behave(dnsmem.Answer)
 	if err := s.ns1.SetZone(lowered); err != nil {
 		t.Fatal(err)
 	}
