@@ -28,8 +28,9 @@ at the cut-over, the old provider's senders to take out when it is safe, TTLs to
 restore.
 
 The list is kept as dns-plan.txt in the engagement's directory, and the records
-as they are now as dns-rollback.zone. The rollback list is written once: a later
-plan leaves it alone, since by then the zone may have changed.
+as they are now as dns-rollback.zone. The rollback list is written once, when all
+of it could be observed: a later plan leaves it alone, since by then the zone may
+have changed.
 
 Exit codes: 0 the plan is whole, 3 something could not be observed or the name
 servers differ, 2 could not run.`,
@@ -72,11 +73,9 @@ var errNoDomain = hinted{errors.New("no domain or no profile given"), "give --do
 
 func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 	var result error
-	unknown := 0
-	for _, plan := range p.Plans {
-		if unknown += len(plan.Unknown); len(plan.Unknown) > 0 {
-			result = exit{mailproof.Inconclusive.ExitCode()}
-		}
+	if p.Unknown() > 0 {
+		result = exit{mailproof.Inconclusive.ExitCode()}
+		a.notef("no rollback list is written while something is unknown")
 	}
 	if p.KeptRollback {
 		a.notef("%s is kept as it is; --replace-rollback writes it anew", p.RollbackPath)
@@ -104,8 +103,8 @@ func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 		a.printLines(plan.String())
 	}
 	text := fmt.Sprintf("%s  %s", p.PlanPath, p.RollbackPath)
-	if unknown > 0 {
-		text = fmt.Sprintf("not whole: %d unknown; %s", unknown, text)
+	if n := p.Unknown(); n > 0 {
+		text = fmt.Sprintf("not whole: %d unknown; %s", n, p.PlanPath)
 	}
 	a.say("")
 	a.stage("dns plan", "", text, 0)

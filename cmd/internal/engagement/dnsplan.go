@@ -25,8 +25,9 @@ type DNSPlan struct {
 	Plans    []dnsaudit.Plan
 	PlanPath string
 	// RollbackPath is the list of the records as they were before anything was
-	// changed. It is written once: KeptRollback says that an earlier one was
-	// left as it is.
+	// changed; empty where not all of them could be observed, and so no list
+	// was written. It is written once: KeptRollback says that an earlier one
+	// was left as it is.
 	RollbackPath string
 	KeptRollback bool
 	Took         time.Duration
@@ -60,7 +61,11 @@ func (e *Engagement) PlanDNS(ctx context.Context, replaceRollback bool) (DNSPlan
 		text.WriteString(plan.String())
 	}
 	// The rollback list first: without it nobody should begin.
-	err = writeWhole(p.RollbackPath, dnsaudit.RollbackZone(p.Plans), replaceRollback)
+	if p.Unknown() > 0 {
+		p.RollbackPath = ""
+	} else {
+		err = writeWhole(p.RollbackPath, dnsaudit.RollbackZone(p.Plans), replaceRollback)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		p.KeptRollback, err = true, nil
 	}
@@ -69,6 +74,15 @@ func (e *Engagement) PlanDNS(ctx context.Context, replaceRollback bool) (DNSPlan
 	}
 	p.Took = time.Since(started)
 	return p, err
+}
+
+// Unknown counts what could not be observed.
+func (p DNSPlan) Unknown() int {
+	n := 0
+	for _, plan := range p.Plans {
+		n += len(plan.Unknown)
+	}
+	return n
 }
 
 // writeWhole writes a file whole or not at all. Without replace it is never
