@@ -438,6 +438,7 @@ type searchRewriter struct {
 	begun  bool
 	blank  bool // a blank is owed
 	quoted bool
+	depth  int // open parentheses
 	err    error
 }
 
@@ -454,12 +455,19 @@ func (r *searchRewriter) feed(out, piece []byte) []byte {
 		case c == '"':
 			r.quoted = !r.quoted
 		case r.quoted && c != '\\' && c >= ' ' && c < 0x7f:
+		case c == '(':
+			r.depth++
+		case c == ')':
+			if r.depth--; r.depth < 0 {
+				r.err = malformed("parenthesis without its counterpart in a SEARCH response")
+				return out
+			}
 		case c == ' ', c == '\t', c == '\r':
 			r.blank = r.begun
 			continue
 		case c >= 'a' && c <= 'z':
 			c -= 'a' - 'A'
-		case c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '(', c == ')', c == ':', c == ',', c == '*' && !r.begun, c == '.', c == '-':
+		case c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == ',', c == '*' && !r.begun, c == '.', c == '-':
 		default:
 			r.err = malformed("octet %#x in a SEARCH response", c)
 			return out

@@ -141,6 +141,7 @@ func FuzzSanitizer(f *testing.F) {
 	} {
 		f.Add([]byte(seed), uint64(1))
 	}
+	f.Add([]byte("*SEARCH )\n"), uint64(1))
 	f.Fuzz(func(t *testing.T, in []byte, seed uint64) {
 		out, heard, err := sanitized(bytes.NewReader(in), fetchData)
 		again, heardAgain, errAgain := sanitized(chunks{bytes.NewReader(in), rand.New(rand.NewPCG(seed, 0))}, fetchData)
