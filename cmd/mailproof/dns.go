@@ -36,7 +36,7 @@ after a restart.
 
 Exit codes: 0 no check failed, 1 a check failed, 3 something is unknown, 2 could
 not run.`,
-		Example: `  mailproof dns --domain northgate.example --profile microsoft-365 --phase readiness
+		Example: `  mailproof dns --domain northgate.example --profile microsoft365 --phase readiness
   mailproof dns --domain northgate.example --profile meridian.toml --resolver 9.9.9.9
   mailproof dns plan --domain northgate.example --profile meridian.toml --old-profile oldhost.toml
   mailproof dns --watch --dir northgate
