@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -259,9 +258,7 @@ func (a *app) printCheckJSON(checks []engagement.AccountCheck, dns, recipients [
 	if !ready {
 		code = mailproof.Incomplete.ExitCode()
 	}
-	enc := json.NewEncoder(a.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(struct {
+	return writeJSON(a.out, struct {
 		Schema     string              `json:"schema"`
 		Ready      bool                `json:"ready"`
 		ExitCode   int                 `json:"exit_code"`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -101,13 +100,11 @@ func (a *app) printDNS(res engagement.DNSResult, asJSON bool) error {
 		result = exit{mailproof.Inconclusive.ExitCode()}
 	}
 	if asJSON {
-		enc := json.NewEncoder(a.out)
-		enc.SetIndent("", "  ")
 		code := 0
 		if e := (exit{}); errors.As(result, &e) {
 			code = e.code
 		}
-		return errors.Join(enc.Encode(struct {
+		return errors.Join(writeJSON(a.out, struct {
 			Schema       string                  `json:"schema"`
 			ExitCode     int                     `json:"exit_code"`
 			Profile      string                  `json:"profile"`

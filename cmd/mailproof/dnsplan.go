@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -85,9 +84,7 @@ func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 		if e := (exit{}); errors.As(result, &e) {
 			code = e.code
 		}
-		enc := json.NewEncoder(a.out)
-		enc.SetIndent("", "  ")
-		return errors.Join(enc.Encode(struct {
+		return errors.Join(writeJSON(a.out, struct {
 			Schema       string          `json:"schema"`
 			ExitCode     int             `json:"exit_code"`
 			Plans        []dnsaudit.Plan `json:"plans"`

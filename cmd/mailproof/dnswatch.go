@@ -161,9 +161,7 @@ func (a *app) printWatch(r engagement.WatchRound, took time.Duration, asJSON boo
 		if e := (exit{}); errors.As(result, &e) {
 			code = e.code
 		}
-		enc := json.NewEncoder(a.out)
-		enc.SetIndent("", "  ")
-		return errors.Join(enc.Encode(struct {
+		return errors.Join(writeJSON(a.out, struct {
 			Schema       string                  `json:"schema"`
 			ExitCode     int                     `json:"exit_code"`
 			Safe         bool                    `json:"safe"`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -155,9 +154,7 @@ func (a *app) fetch(ctx context.Context, e *engagement.Engagement, x *engagement
 
 func (a *app) printExplanation(x *engagement.Explanation, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(a.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(x)
+		return writeJSON(a.out, x)
 	}
 	head := x.Account
 	if x.Exception != "" {

@@ -85,7 +85,7 @@ func (f *dnsFlags) add(cmd *cobra.Command) {
 	fs.BoolVar(&f.starttls, "starttls", false, "ask the mail exchanges for their certificates on port 25 as well, to hold against TLSA records")
 }
 
-// noFile is the configuration where there is none.
+// config is the engagement's configuration, the default where there is no file.
 func (a *app) config() (*config.Config, error) { return config.LoadOrDefault(a.dir) }
 
 // options turns flags and configuration into the engagement's options. sides

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -60,9 +59,7 @@ func (a *app) printStatusJSON(st engagement.Status) error {
 	for i, p := range st.Passes {
 		passes[i] = passJSON{p.ID, p.Kind, sideName(p.Side), p.State, p.Started, p.Finished, p.Messages, p.Bytes, p.Error}
 	}
-	enc := json.NewEncoder(a.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(struct {
+	return writeJSON(a.out, struct {
 		Schema string `json:"schema"`
 		engagement.Status
 		Passes []passJSON `json:"passes"`
