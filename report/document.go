@@ -64,6 +64,47 @@ type Document struct {
 	Exclusions []Exclusion
 	Steps      StepSummary
 	Evidence   Evidence
+
+	// Runbook is the checklist of section 6, in its order; empty where the
+	// engagement keeps none.
+	Runbook []mailproof.RunbookStep
+	// Readiness is the latest readiness check; nil where none was recorded.
+	Readiness *Readiness
+	// Brand is how the report is dressed; its zero value is mailproof's own
+	// dress.
+	Brand Brand
+}
+
+// Readiness is what a readiness check found, account by account.
+type Readiness struct {
+	Taken    time.Time          `json:"taken"`
+	Ready    bool               `json:"ready"`
+	Accounts []ReadinessAccount `json:"accounts"`
+	// Findings are those of servers and of DNS, and not of one account.
+	Findings []mailproof.Finding `json:"-"`
+	Estimate string              `json:"estimate,omitempty"` // "about 3 h 10 min at the measured 10.4 Mbit/s"
+}
+
+// ReadinessAccount is one account's row of a readiness check.
+type ReadinessAccount struct {
+	Account  string `json:"account"`
+	Folders  int    `json:"folders"`
+	Messages int64  `json:"messages"`
+	Octets   int64  `json:"octets"`
+	Ready    bool   `json:"ready"`
+	Result   string `json:"result"` // "ready", or what stands in the way and what to do
+}
+
+// Brand dresses a report for the company that hands it over. It changes no
+// word and no number.
+type Brand struct {
+	Logo []byte // PNG or JPEG; empty: none
+	// Accent is the colour of headings and rules as #rrggbb; empty: mailproof's
+	// own. The colours of verdicts and marks never change.
+	Accent string
+	// Language is the BCP 47 tag of the fixed texts: en, de, fr, es or ja;
+	// empty: English.
+	Language string
 }
 
 // Engagement is what the parties agreed before the work began.
