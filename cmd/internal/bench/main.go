@@ -1,0 +1,127 @@
+// Bench measures mailproof on real Dovecot servers beside the limit that raw
+// sockets set and beside the tools of others that are installed, all in one
+// run on one machine, and prints ratios: times of one machine say little about
+// another. `make bench` starts the servers and calls it.
+//
+// The limit is a program of its own in this room (imap.go, limit.go): one
+// connection reads every body, one writes it with MULTIAPPEND, SHA-256 on the
+// way, nothing is verified. It shares no code with the product.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.source, "source", os.Getenv("MAILPROOF_DOVECOT"), "HOST:PORT of the source server, without TLS")
+	flag.StringVar(&o.destination, "destination", os.Getenv("MAILPROOF_DOVECOT2"), "HOST:PORT of the destination server, without TLS")
+	flag.Float64Var(&o.scale, "scale", 1, "size of the corpora, 1 for those of the table")
+	flag.BoolVar(&o.peers, "peers", true, "measure other tools too, where they are installed")
+	flag.StringVar(&o.program, "mailproof", "", "the program to measure; built from this tree where it is not given")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := measure(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(2)
+	}
+}
+
+type options struct {
+	source, destination string
+	scale               float64
+	peers               bool
+	program             string
+}
+
+// bench is one run of all measurements.
+type bench struct {
+	options
+	out  io.Writer
+	dir  string
+	user string // prefix of the accounts
+	n    int    // of destinations so far
+}
+
+func measure(ctx context.Context, o options, out io.Writer) (err error) {
+	if o.source == "" || o.destination == "" {
+		return errors.New("no servers: start them with make servers, or give --source and --destination")
+	}
+	dir, err := os.MkdirTemp("", "mailproof-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.program == "" {
+		o.program = filepath.Join(dir, "mailproof")
+		if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", o.program, "github.com/mailproof/mailproof/cmd/mailproof").CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, text)
+		}
+	}
+	b := &bench{options: o, out: out, dir: dir, user: fmt.Sprintf("bench%d", os.Getpid())}
+	a, err := b.copies(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.reading(ctx), b.proof(ctx, a), b.growth(ctx))
+}
+
+func (b *bench) printf(format string, args ...any) { fmt.Fprintf(b.out, format, args...) }
+
+func (b *bench) sourceOf(c corpus) side { return side{b.source, b.user + c.name, "pw"} }
+
+// fresh is a destination that nothing was copied to.
+func (b *bench) fresh() side {
+	b.n++
+	return side{b.destination, fmt.Sprintf("%sto%d", b.user, b.n), "pw"}
+}
+
+// work is a new directory for a tool's state.
+func (b *bench) work() (string, error) { return os.MkdirTemp(b.dir, "state-") }
+
+func (b *bench) fill(ctx context.Context, c corpus) (int64, error) {
+	s := b.sourceOf(c)
+	octets, err := c.fill(ctx, s.addr, s.user, s.password)
+	if err != nil {
+		return 0, fmt.Errorf("corpus %s: %w", c.name, err)
+	}
+	b.printf("corpus %-7s %7d %s, %.1f MB\n", c.name, c.messages, c.what, float64(octets)/1e6)
+	return octets, nil
+}
+
+func (b *bench) wipe(ctx context.Context, s side) error { return wipe(ctx, s.addr, s.user, s.password) }
+
+// held compares what a destination holds with the corpus: a copy that lost mail
+// is not fast.
+func held(ctx context.Context, s side, want int) (note string, err error) {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	all, err := c.mailboxes()
+	if err != nil {
+		return "", err
+	}
+	var n int64
+	for _, k := range all {
+		n += k
+	}
+	if n != int64(want) {
+		note = fmt.Sprintf("holds %d of %d messages", n, want)
+	}
+	return note, nil
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
