@@ -13,8 +13,14 @@
 // Messages are paired as multisets, the finest tier first, so that copies
 // count: two on the source want two on the destination. First each source
 // message is looked for in the destination mailbox that its own is mapped to
-// ([FolderMap]), by T0, T1, T2, T2v and T3; then in the whole account by the same
-// tiers; then by T2c, T3b and T4, in the mapped mailbox and in the account.
+// ([FolderMap]), by T0, T1, T2 and T2v. What is left of each Message-ID is
+// settled with the whole account in view: what is equal by these tiers belongs
+// together wherever it lies; then T3 pairs what remains, in the mapped folder
+// first; and if then the mapped folder of a message that was found elsewhere
+// still holds one of its identity that is nobody's counterpart, that one is its
+// counterpart, altered, and the equal one elsewhere is a copy too many. Then
+// come, by the tiers from T0 to T2v in the whole account, messages without
+// Message-ID; then all by T2c, T3b and T4, in the mapped mailbox and in the account.
 // Among messages of one Message-ID those of equal body go first, then those of
 // equal header. Within one set of equal messages those of equal INTERNALDATE
 // and flags are paired first, then those of equal INTERNALDATE, then the rest n-th with n-th by (INTERNALDATE, UID).

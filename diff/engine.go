@@ -102,7 +102,7 @@ func (e *engine) run(s sink) error {
 	if err := e.pairByGmailID(); err != nil {
 		return err
 	}
-	for _, r := range schedule {
+	for _, r := range order {
 		if e.src.unpaired() == 0 || e.dst.unpaired() == 0 {
 			break
 		}
@@ -167,9 +167,23 @@ type round struct {
 	folder bool // in the mapped folder only
 }
 
-// schedule is the order of pairing. The tiers from T0 to T3 are nested, so
+// order is the order of pairing. The tiers from T0 to T3 are nested, so
 // that finest first pairs as many of each class as there can be; the others
-// are not, and come last.
+// are not, and come last. What shares a Message-ID is settled in one round, the
+// whole account in view: see pairByIdentity. The rounds of T0 to T2v behind it
+// are for messages without one.
+var order = []round{
+	{mailproof.T0, true}, {mailproof.T1, true}, {mailproof.T2, true}, {mailproof.T2v, true},
+	{mailproof.T3, false},
+	{mailproof.T0, false}, {mailproof.T1, false}, {mailproof.T2, false}, {mailproof.T2v, false},
+	{mailproof.T2c, true}, {mailproof.T2c, false},
+	{mailproof.T3b, true}, {mailproof.T3b, false},
+	{mailproof.T4, true}, {mailproof.T4, false},
+}
+
+// schedule is the order in which messages of one X-GM-MSGID are paired: they
+// are copies of one message, so that a damaged one in the mapped folder comes
+// before an intact one elsewhere.
 var schedule = []round{
 	{mailproof.T0, true}, {mailproof.T1, true}, {mailproof.T2, true}, {mailproof.T2v, true}, {mailproof.T3, true},
 	{mailproof.T0, false}, {mailproof.T1, false}, {mailproof.T2, false}, {mailproof.T2v, false}, {mailproof.T3, false},

@@ -15,7 +15,10 @@ func (e *engine) pairSet(r round, src, dst []mailproof.Row) error {
 	switch {
 	case r.tier == mailproof.T3b || r.tier == mailproof.T4:
 		return s.pairBySuggestion()
-	case r.tier == mailproof.T3 && (len(src) > 1 || len(dst) > 1):
+	case r.tier == mailproof.T3 && len(src) == 1 && len(dst) == 1:
+		s.r.tier = finest(&src[0], &dst[0])
+		return s.emit(0, 0)
+	case r.tier == mailproof.T3:
 		return s.pairByIdentity()
 	case len(src) == 1 && len(dst) == 1:
 		return s.pairOne()
@@ -34,6 +37,7 @@ type set struct {
 	detailsDst map[int64]*mailproof.Detail
 	keysSrc    []key
 	keysDst    []key
+	held       *[]heldPair // pairs go here and not to the sink, if not nil
 }
 
 func (s *set) pairOne() error {
@@ -46,6 +50,10 @@ func (s *set) pairOne() error {
 func (s *set) emit(i, j int32) error {
 	if s.doneSrc != nil {
 		s.doneSrc[i], s.doneDst[j] = true, true
+	}
+	if s.held != nil {
+		*s.held = append(*s.held, heldPair{i, j, s.r.tier})
+		return nil
 	}
 	src, dst := &s.src[i], &s.dst[j]
 	return s.e.pairUp(&pair{src: src, dst: dst, tier: s.r.tier, folder: s.e.target[src.Mailbox] == dst.Mailbox})
@@ -65,7 +73,7 @@ func (s *set) pairBy(classSrc, classDst func(*mailproof.Row) int32) error {
 func (s *set) keys(keys []key, rows []mailproof.Row, done []bool, class func(*mailproof.Row) int32, folder func(int) int) []key {
 	keys = keys[:0]
 	for i := range rows {
-		if done[i] {
+		if done != nil && done[i] {
 			continue
 		}
 		r := &rows[i]
@@ -79,27 +87,6 @@ func (s *set) keys(keys []key, rows []mailproof.Row, done []bool, class func(*ma
 		keys = append(keys, k)
 	}
 	return keys
-}
-
-// pairByIdentity pairs messages of one Message-ID: first those whose body is
-// equal, then those whose header is, then the rest.
-func (s *set) pairByIdentity() error {
-	bodies := classes[mailproof.Hash]{}
-	byBody := func(r *mailproof.Row) int32 { return bodies.of(r.Hash(mailproof.T4)) }
-	if err := s.pairBy(byBody, byBody); err != nil {
-		return err
-	}
-	if s.open() {
-		if err := s.loadDetails(); err != nil {
-			return err
-		}
-		heads := classes[string]{}
-		src, dst := byDetail(s.details, heads, headOf), byDetail(s.detailsDst, heads, headOf)
-		if err := s.pairBy(src, dst); err != nil {
-			return err
-		}
-	}
-	return s.pairBy(nil, nil)
 }
 
 // pairBySuggestion pairs messages of which only the body, or the local part of
