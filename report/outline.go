@@ -139,12 +139,12 @@ type signature struct {
 	Items          []definition // with a box to tick
 }
 
-// annex is the statement to fill in by hand; a blank line stands between two
-// texts.
+// annex is the statement to fill in by hand; in a paragraph, a blank stands
+// between two texts.
 type annex struct {
-	Title string
-	Parts []string
-	Note  string
+	Title      string
+	Paragraphs [][]string
+	Note       string
 }
 
 // executive is page one.

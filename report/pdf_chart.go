@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strings"
 
 	"github.com/mailproof/mailproof/report/chart"
 	"github.com/mailproof/mailproof/report/pdf"
@@ -25,6 +26,16 @@ func colour(p chart.Paint) pdf.Colour { return paints[p] }
 // draw puts a drawing on the page with its upper left corner at (x, y); scale
 // is in millimetres per unit.
 func (l *layout) draw(d chart.Drawing, x, y, scale float64) {
+	if d.Title == "" {
+		l.s.Artifact(func() { l.shapes(d, x, y, scale) }) // the words beside it say the same
+		return
+	}
+	l.s.OpenPicture(strings.TrimSpace(d.Title+". "+d.Description), x, y, d.W*scale, d.H*scale)
+	l.shapes(d, x, y, scale)
+	l.s.Close()
+}
+
+func (l *layout) shapes(d chart.Drawing, x, y, scale float64) {
 	for _, s := range d.Shapes {
 		switch s.Kind {
 		case chart.Rectangle:
@@ -133,6 +144,22 @@ func (l *layout) label(s chart.Shape, x, y, scale float64) {
 		at -= l.s.Width(st, s.Text)
 	}
 	l.s.Text(at, y+s.P.Y*scale, st, s.Text)
+}
+
+// namedMark draws a mark beside text. The verdict's stand for a word in tables,
+// and are read as that; the others say nothing that the text does not.
+func (l *layout) namedMark(m chart.Mark, x, y, size float64) {
+	if name, ok := markNames[m]; ok {
+		l.s.OpenPicture(name, x, y, size, size)
+		l.shapes(m.Drawing(), x, y, size/m.Drawing().H)
+		l.s.Close()
+		return
+	}
+	l.mark(m, x, y, size)
+}
+
+var markNames = map[chart.Mark]string{
+	chart.MarkComplete: "complete", chart.MarkAccepted: "complete with accepted exceptions", chart.MarkIncomplete: "incomplete", chart.MarkInconclusive: "inconclusive",
 }
 
 // mark draws a mark of the given height with its upper left corner at (x, y).

@@ -10,6 +10,8 @@ import (
 func (l *layout) executive() {
 	e := l.o.Page
 	l.page()
+	l.s.Open(pdf.Part)
+	defer l.s.Close()
 	l.s.Bookmark("1  "+e.Verdict, 0, 0)
 	l.runningHead(e)
 	l.draw(e.Band, left, l.y, chart.Unit)
@@ -46,7 +48,7 @@ func (l *layout) runningHead(e executive) {
 			}
 		}
 	}
-	l.y = l.print(lines, left, l.y+5.0, 0, t, false) + 4.3
+	l.tagged(pdf.Paragraph, func() { l.y = l.print(lines, left, l.y+5.0, 0, t, false) + 4.3 })
 }
 
 func (l *layout) verdict(e executive) {
@@ -55,10 +57,12 @@ func (l *layout) verdict(e executive) {
 	h := max(mark, float64(len(e.Lines))*leading)
 	l.mark(e.Mark, left, l.y+(h-mark)/2, mark)
 	y := l.y + (h-float64(len(e.Lines))*leading)/2 + leading*0.5 + size*point*0.36
-	for _, text := range e.Lines {
-		l.s.Text(left+6.5*rem, y, st, text)
-		y += leading
-	}
+	l.tagged(pdf.Heading1, func() {
+		for _, text := range e.Lines {
+			l.s.Text(left+6.5*rem, y, st, text)
+			y += leading
+		}
+	})
 	l.y += h + 1.4*rem
 }
 
@@ -69,13 +73,13 @@ func (l *layout) lead(e executive) {
 		t.size, t.most = 9, 6
 		lines = l.wrap(words(e.Lead), width, t)
 	}
-	l.y = l.print(lines, left, l.y, 0, t, false) + 1.9*rem
+	l.tagged(pdf.Paragraph, func() { l.y = l.print(lines, left, l.y, 0, t, false) + 1.9*rem })
 }
 
 // ledger sets the equation: the source above, the destination below, and a
 // bracket from the four terms that are paired to their sum.
 func (l *layout) ledger(e executive) {
-	l.y = l.panelHead("The ledger: every message counted once", e.LedgerNote, left, l.y, width)
+	l.y = l.panelHead(pdf.Heading2, "The ledger: every message counted once", e.LedgerNote, left, l.y, width)
 	size := [...]float64{14, 12, 10.4, 8.4}[ledgerStep(e)]
 	edges := []float64{left}
 	for _, w := range ledgerWidths(e) {
@@ -88,11 +92,14 @@ func (l *layout) ledger(e executive) {
 
 	heading := label
 	heading.bold, heading.paint = true, chart.Ink
-	l.print(l.wrap(words("Source inventory"), 15, heading), left, l.y+3.3, 0, heading, false)
 	total := number
 	total.Bold = true
-	l.s.Text(left, numberAt, total, comma(e.Source))
+	l.tagged(pdf.Paragraph, func() {
+		l.print(l.wrap(words("Source inventory"), 15, heading), left, l.y+3.3, 0, heading, false)
+		l.s.Text(left, numberAt, total, comma(e.Source))
+	})
 	for i, t := range e.Terms {
+		l.s.Open(pdf.Paragraph) // a term is read as label, sign, number
 		from, to := middle(i)
 		l.termLabel(t.Label, from, to, l.y+5.6, i == last, label, true)
 		x := (from+to)/2 - 1.2
@@ -102,26 +109,33 @@ func (l *layout) ledger(e executive) {
 		l.mark(t.Mark, x, l.y+6.2, 2.4)
 		l.operator(edges[2*i+1], edges[2*i+2], numberAt, i == 0)
 		l.termNumber(t, from, to, numberAt, i == last, number)
+		l.s.Close()
 	}
 	from, _ := middle(0)
 	_, to := middle(3)
 	l.bracket(from, to, numberAt+2.2)
 
 	second := numberAt + 10.3
-	l.s.Text(left, second, total, comma(e.Destination))
-	l.operator(edges[1], edges[2], second, true)
-	l.centred(comma(e.Paired), from, to, second, number)
-	l.print(l.wrap(words("Destination inventory"), 17, heading), left, second+1.7, 0, heading, false)
-	l.termLabel([]string{"paired with a source message"}, from, to, second+1.7, false, label, false)
+	l.tagged(pdf.Paragraph, func() {
+		l.print(l.wrap(words("Destination inventory"), 17, heading), left, second+1.7, 0, heading, false)
+		l.s.Text(left, second, total, comma(e.Destination))
+	})
+	l.tagged(pdf.Paragraph, func() {
+		l.termLabel([]string{"paired with a source message"}, from, to, second+1.7, false, label, false)
+		l.operator(edges[1], edges[2], second, true)
+		l.centred(comma(e.Paired), from, to, second, number)
+	})
 	for i := range e.Terms {
 		t := underOf(e, i)
 		if t == nil {
 			continue
 		}
 		from, to := middle(i)
-		l.operator(edges[2*i+1], edges[2*i+2], second, false)
-		l.termNumber(*t, from, to, second, i == last, number)
-		l.termLabel(t.Label, from, to, second+1.7, i == last, label, false)
+		l.tagged(pdf.Paragraph, func() {
+			l.termLabel(t.Label, from, to, second+1.7, i == last, label, false)
+			l.operator(edges[2*i+1], edges[2*i+2], second, false)
+			l.termNumber(*t, from, to, second, i == last, number)
+		})
 	}
 	l.y = second + 8.2
 }
@@ -183,7 +197,7 @@ func (l *layout) panels(e executive, room float64) {
 	end := l.y
 	for i, p := range []panel{e.Found, e.Closes} {
 		x := left + float64(i)*(half+gutter)
-		y := l.panelHead(p.Title, words(p.Note), x, l.y, half)
+		y := l.panelHead(pdf.Heading2, p.Title, words(p.Note), x, l.y, half)
 		limit := l.y + room
 		for j, c := range p.Paragraphs {
 			lines := l.wrap(c, half, panelSetting)
@@ -195,10 +209,10 @@ func (l *layout) panels(e executive, room float64) {
 				lines = lines[:fit]
 				tail := words("… continued in section 8")
 				lines[fit-1] = l.wrap(tail, half, panelSetting)[0]
-				y = l.print(lines, x, y, half, panelSetting, false)
+				l.tagged(pdf.Paragraph, func() { y = l.print(lines, x, y, half, panelSetting, false) })
 				break
 			}
-			y = l.print(lines, x, y, half, panelSetting, false) + 0.45*rem
+			l.tagged(pdf.Paragraph, func() { y = l.print(lines, x, y, half, panelSetting, false) + 0.45*rem })
 		}
 		end = max(end, y)
 	}
@@ -248,13 +262,13 @@ func (l *layout) accountsLine(e executive) {
 	if len(e.Accounts) == 0 {
 		return
 	}
-	y := l.panelHead("Accounts", words("section 7.1"), left, l.y, width)
+	y := l.panelHead(pdf.Heading2, "Accounts", words("section 7.1"), left, l.y, width)
 	for _, r := range l.accountFlow(e) {
 		x := left
 		for _, c := range r {
 			lines := l.wrap(c, width, accountSetting)
 			if len(lines) > 0 {
-				l.print(lines[:1], x, y, 0, accountSetting, false)
+				l.tagged(pdf.Paragraph, func() { l.print(lines[:1], x, y, 0, accountSetting, false) })
 				x += lines[0].width + 2.2*rem
 			}
 		}
@@ -264,13 +278,15 @@ func (l *layout) accountsLine(e executive) {
 }
 
 func (l *layout) identity(e executive) {
-	y := l.panelHead("Identity of this report", words("section 13"), left, l.y, width)
+	y := l.panelHead(pdf.Heading2, "Identity of this report", words("section 13"), left, l.y, width)
 	t := setting{size: 6.9, leading: 1.7, paint: chart.Ink, most: 1}
 	for _, d := range e.Identity {
 		label := t
 		label.paint = chart.Ink2
-		l.print(l.wrap(words(d.Term), 9*rem, label), left, y, 0, label, false)
-		l.print(l.wrap(d.Text, width-9.2*rem, t), left+9.2*rem, y, 0, t, false)
+		l.tagged(pdf.Paragraph, func() {
+			l.print(l.wrap(words(d.Term), 9*rem, label), left, y, 0, label, false)
+			l.print(l.wrap(d.Text, width-9.2*rem, t), left+9.2*rem, y, 0, t, false)
+		})
 		y += 4.2
 	}
 	l.y = y
@@ -285,9 +301,11 @@ func (l *layout) signers(e executive) {
 		x := left + float64(i)*(w+gutter)
 		l.s.Rule(x, y, w, colour(chart.Ink), 0.35)
 		st := pdf.Style{Size: 6.7, Bold: true, Colour: colour(chart.Ink)}
+		l.s.Open(pdf.Paragraph)
 		l.s.Text(x, y+3.5, st, l.s.Fit(st, s.Name, w))
 		t := setting{size: 6.7, leading: 1.4, paint: chart.Ink2, most: 1}
 		l.print(l.wrap(s.Line, w, t), x, y+4.3, w, t, false)
 		l.s.Text(x, y+10.1, t.style(0), s.Act)
+		l.s.Close()
 	}
 }

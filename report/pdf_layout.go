@@ -27,7 +27,7 @@ func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	l := &layout{s: sheet, o: o}
+	l := &layout{s: sheet, o: o, accent: accentColour(d.Brand.Accent)}
 	l.all()
 	if err := sheet.Output(w); err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -65,9 +65,10 @@ const (
 
 // layout sets an outline page by page.
 type layout struct {
-	s *pdf.Sheet
-	o outline
-	y float64 // upper edge of what comes next
+	s      *pdf.Sheet
+	o      outline
+	y      float64    // upper edge of what comes next
+	accent pdf.Colour // of headings and their rules
 }
 
 func style7(size float64, p chart.Paint) pdf.Style { return pdf.Style{Size: size, Colour: colour(p)} }
@@ -99,12 +100,14 @@ func (l *layout) need(h float64) bool {
 func (l *layout) footers() {
 	st := style7(6.5, chart.Ink3)
 	n := l.s.Pages()
-	for i := 1; i <= n; i++ {
-		l.s.SetPage(i)
-		text := fmt.Sprintf("%d of %d", i, n)
-		l.s.Text(left, 289.3, st, l.s.Fit(st, l.o.Footer, width-25))
-		l.s.Text(left+width-l.s.Width(st, text), 289.3, st, text)
-	}
+	l.s.Artifact(func() {
+		for i := 1; i <= n; i++ {
+			l.s.SetPage(i)
+			text := fmt.Sprintf("%d of %d", i, n)
+			l.s.Text(left, 289.3, st, l.s.Fit(st, l.o.Footer, width-25))
+			l.s.Text(left+width-l.s.Width(st, text), 289.3, st, text)
+		}
+	})
 }
 
 // frag is a piece of a line.
@@ -253,14 +256,16 @@ func (l *layout) print(lines []line, x, y, w float64, t setting, right bool) flo
 			switch {
 			case f.mark != "":
 				size := markSize(f.mark)
-				l.mark(f.mark, at+f.x, base-t.size*point*0.36-size/2, size)
+				l.namedMark(f.mark, at+f.x, base-t.size*point*0.36-size/2, size)
 			case f.pic != nil:
 				l.draw(*f.pic, at+f.x, y+(h-f.pic.H*chart.Unit)/2, chart.Unit)
-			default:
+			case f.link != "":
+				l.s.Open(pdf.Reference)
 				wide := l.s.Text(at+f.x, base, f.style, f.text)
-				if f.link != "" {
-					l.s.Link(at+f.x, y, wide, h, f.link)
-				}
+				l.s.Link(at+f.x, y, wide, h, f.link)
+				l.s.Close()
+			default:
+				l.s.Text(at+f.x, base, f.style, f.text)
 			}
 		}
 		y += h
@@ -270,8 +275,12 @@ func (l *layout) print(lines []line, x, y, w float64, t setting, right bool) flo
 
 func (l *layout) contents() {
 	l.s.Rule(left, l.y+6.5, width, colour(chart.Ink), 0.35)
-	l.s.Text(left, l.y+13, pdf.Style{Size: 12, Bold: true, Colour: colour(chart.Ink)}, "Contents")
+	l.s.Open(pdf.Part)
+	l.tagged(pdf.Heading2, func() {
+		l.s.Text(left, l.y+13, pdf.Style{Size: 12, Bold: true, Colour: l.accent}, "Contents")
+	})
 	l.s.Bookmark("Contents", 0, l.y+6)
+	l.s.Open(pdf.Contents)
 	y := l.y + 17
 	const row = 5.45
 	st := style7(7.6, chart.Ink)
@@ -281,11 +290,17 @@ func (l *layout) contents() {
 		if i >= n {
 			x = left + half + gutter
 		}
+		l.s.Open(pdf.Entry)
+		l.s.Open(pdf.Reference)
 		l.s.Text(x, at+3.7, style7(7.6, chart.Ink3), s.No)
 		l.s.Text(x+2.4*rem, at+3.7, st, s.Title)
 		l.s.Link(x, at, half, row, s.ID)
+		l.s.Close()
+		l.s.Close()
 		l.s.Rule(x, at+row, half, colour(chart.Hair), 0.2)
 	}
+	l.s.Close()
+	l.s.Close()
 	l.y = y + float64(n)*row
 }
 
@@ -298,13 +313,17 @@ func (l *layout) section(s section, first bool) {
 	}
 	l.s.Anchor(s.ID, max(l.y-2, 0))
 	l.s.Bookmark(s.No+"  "+s.Title, 0, max(l.y-1, 0))
-	l.s.Rule(left, l.y, width, colour(chart.Ink), 0.35)
-	l.s.Text(left, l.y+6.6, style7(12, chart.Ink3), s.No)
-	l.s.Text(left+3.2*rem, l.y+6.6, pdf.Style{Size: 12, Bold: true, Colour: colour(chart.Ink)}, s.Title)
+	l.s.Rule(left, l.y, width, l.accent, 0.35)
+	l.s.Open(pdf.Part)
+	l.tagged(pdf.Heading2, func() {
+		l.s.Text(left, l.y+6.6, style7(12, chart.Ink3), s.No)
+		l.s.Text(left+3.2*rem, l.y+6.6, pdf.Style{Size: 12, Bold: true, Colour: l.accent}, s.Title)
+	})
 	l.y += 10.6
 	for i, b := range s.Blocks {
 		l.block(b, s.Blocks[i+1:], i == 0)
 	}
+	l.s.Close()
 }
 
 // keep measures what should not be parted from the heading above it: the
@@ -371,11 +390,13 @@ func (l *layout) heading(h *heading, rest []block, first bool) {
 		l.s.Anchor(h.ID, max(l.y-2, 0))
 		l.s.Bookmark(h.No+"  "+h.Title, 1, max(l.y-1, 0))
 	}
-	st := pdf.Style{Size: 8.5, Bold: true, Colour: colour(chart.Ink)}
-	if h.No != "" {
-		l.s.Text(left, l.y+3.2, style7(8.5, chart.Ink3), h.No)
-	}
-	l.s.Text(left+3.2*rem, l.y+3.2, st, l.s.Fit(st, h.Title, width-3.2*rem))
+	st := pdf.Style{Size: 8.5, Bold: true, Colour: l.accent}
+	l.tagged(pdf.Heading3, func() {
+		if h.No != "" {
+			l.s.Text(left, l.y+3.2, style7(8.5, chart.Ink3), h.No)
+		}
+		l.s.Text(left+3.2*rem, l.y+3.2, st, l.s.Fit(st, h.Title, width-3.2*rem))
+	})
 	l.y += 6
 }
 
@@ -384,13 +405,15 @@ var noteSetting = setting{size: 6.7, leading: 1.45, paint: chart.Ink2}
 func (l *layout) note(c cell) {
 	lines := l.wrap(c, 54*rem, noteSetting)
 	l.need(float64(len(lines))*noteSetting.height() + 2)
-	l.y = l.print(lines, left, l.y+1, 0, noteSetting, false) + 1.2
+	l.tagged(pdf.Paragraph, func() { l.y = l.print(lines, left, l.y+1, 0, noteSetting, false) + 1.2 })
 }
 
 var textSetting = setting{size: 7.6, leading: 1.5, paint: chart.Ink}
 
 func (l *layout) definitions(defs []definition) {
 	const term = 14.6 * rem
+	l.s.Open(pdf.List)
+	defer l.s.Close()
 	for _, d := range defs {
 		t := textSetting
 		head := t
@@ -399,8 +422,7 @@ func (l *layout) definitions(defs []definition) {
 		lines := l.wrap(d.Text, width-term, t)
 		h := float64(max(len(lines), len(names), 1))*t.height() + 0.74*rem
 		l.need(h)
-		l.print(names, left, l.y+0.37*rem, 0, head, false)
-		l.print(lines, left+term, l.y+0.37*rem, 0, t, false)
+		l.item(func() { l.print(names, left, l.y+0.37*rem, 0, head, false) }, func() { l.print(lines, left+term, l.y+0.37*rem, 0, t, false) })
 		l.y += h
 		l.s.Rule(left, l.y, width, colour(chart.Hair), 0.2)
 	}
@@ -408,14 +430,16 @@ func (l *layout) definitions(defs []definition) {
 
 func (l *layout) procedure(items []cell) {
 	const indent = 3.2 * rem
+	l.s.Open(pdf.List)
+	defer l.s.Close()
 	for i, c := range items {
 		lines := l.wrap(c, width-indent, textSetting)
 		h := float64(len(lines))*textSetting.height() + 0.74*rem
 		l.need(h)
 		number := textSetting
 		number.paint = chart.Ink3
-		l.print(l.wrap(words(fmt.Sprint(i+1)), indent, number), left, l.y+0.37*rem, 0, number, false)
-		l.print(lines, left+indent, l.y+0.37*rem, 0, textSetting, false)
+		l.item(func() { l.print(l.wrap(words(fmt.Sprint(i+1)), indent, number), left, l.y+0.37*rem, 0, number, false) },
+			func() { l.print(lines, left+indent, l.y+0.37*rem, 0, textSetting, false) })
 		l.y += h
 		l.s.Rule(left, l.y, width, colour(chart.Hair), 0.2)
 	}
@@ -428,11 +452,13 @@ func (l *layout) figure(f *figure) {
 	l.need(h)
 	l.draw(f.Drawing, left, l.y, chart.Unit)
 	l.y += f.Drawing.H*chart.Unit + 0.7*rem
-	l.y = l.print(caption, left, l.y, 0, noteSetting, false) + 1
+	l.tagged(pdf.Paragraph, func() { l.y = l.print(caption, left, l.y, 0, noteSetting, false) + 1 })
 }
 
 func (l *layout) legend(items []cell) {
 	l.need(8)
+	l.s.Open(pdf.Paragraph)
+	defer l.s.Close()
 	x, h := left, noteSetting.height()
 	for _, c := range items {
 		lines := l.wrap(c, width, noteSetting)
@@ -455,6 +481,8 @@ func (l *layout) listing(lines []string) {
 	l.need(total)
 	l.s.Area(left, l.y, width, total, wash)
 	y := l.y + 0.8*rem
+	l.s.Open(pdf.Paragraph)
+	defer l.s.Close()
 	for _, text := range lines {
 		l.s.Text(left+rem, y+h*0.7, st, l.s.Fit(st, text, width-2*rem))
 		y += h
@@ -479,12 +507,16 @@ func (l *layout) signatures(list []signature) {
 }
 
 func (l *layout) signature(s signature, x, y float64) {
-	l.panelHead(s.Role, words(s.Of), x, y, half)
+	l.s.Open(pdf.Part)
+	defer l.s.Close()
+	l.panelHead(pdf.Heading3, s.Role, foreign(s.Of), x, y, half)
 	t := setting{size: 6.7, leading: 1.5, paint: chart.Ink}
 	label := t
 	label.paint = chart.Ink2
 	y += 7.2
 	row := func(term string, c cell, box bool) {
+		l.s.Open(pdf.Paragraph)
+		defer l.s.Close()
 		l.print(l.wrap(words(term), 8*rem, label), x, y, 0, label, false)
 		at := x + 8*rem
 		if box {
@@ -510,46 +542,93 @@ func (l *layout) signature(s signature, x, y float64) {
 
 // panelHead draws the rule and the head of a panel: bold on the left, a note
 // on the right.
-func (l *layout) panelHead(title string, note cell, x, y, w float64) float64 {
+func (l *layout) panelHead(role pdf.Role, title string, note cell, x, y, w float64) float64 {
 	l.s.Rule(x, y, w, colour(chart.Line), 0.3)
 	t := setting{size: 6.7, leading: 1.4, paint: chart.Ink2}
 	st := pdf.Style{Size: 6.7, Bold: true, Colour: colour(chart.Ink)}
-	l.s.Text(x, y+4.05, st, title)
+	l.tagged(role, func() { l.s.Text(x, y+4.05, st, title) })
 	lines := l.wrap(note, w-l.s.Width(st, title)-4, t)
 	if len(lines) > 0 {
-		l.print(lines[:1], x, y+1.45, w, t, true)
+		l.tagged(pdf.Paragraph, func() { l.print(lines[:1], x, y+1.45, w, t, true) })
 	}
 	return y + 6.8
 }
 
+// annex sets a form: text with blanks to fill in by hand, in a frame.
 func (l *layout) annex(a *annex) {
-	const h = 37.0
+	const leading, blank = 6.4, 33.0
+	h := l.annexHeight(a, leading, blank)
 	l.need(h + 6)
 	l.y += 4
 	l.s.Frame(left, l.y, width, h, colour(chart.Ink), 0.3, nil)
+	l.s.Open(pdf.Part)
+	defer l.s.Close()
 	x, y := left+4, l.y+5.4
-	l.s.Text(x, y, pdf.Style{Size: 8.5, Bold: true, Colour: colour(chart.Ink)}, a.Title)
+	l.tagged(pdf.Heading3, func() {
+		l.s.Text(x, y, pdf.Style{Size: 8.5, Bold: true, Colour: l.accent}, a.Title)
+	})
 	y += 6.6
+	for _, p := range a.Paragraphs {
+		l.tagged(pdf.Paragraph, func() { y = l.form(p, x, y, leading, blank, true) })
+		y += leading + 0.6
+	}
+	note := l.wrap(words(a.Note), width-8, setting{size: 6.6, leading: 1.4, paint: chart.Ink2})
+	l.tagged(pdf.Paragraph, func() {
+		l.print(note, x, y-3.4, 0, setting{size: 6.6, leading: 1.4, paint: chart.Ink2}, false)
+	})
+	l.y += h
+}
+
+func (l *layout) annexHeight(a *annex, leading, blank float64) float64 {
+	y := 12.0
+	for _, p := range a.Paragraphs {
+		y = l.form(p, left+4, y, leading, blank, false) + leading + 0.6
+	}
+	note := l.wrap(words(a.Note), width-8, setting{size: 6.6, leading: 1.4, paint: chart.Ink2})
+	return y + float64(len(note))*6.6*1.4*point - 1
+}
+
+// form sets one paragraph with its blanks, and returns its last baseline;
+// without draw it only measures.
+func (l *layout) form(parts []string, x, y, leading, blank float64, draw bool) float64 {
 	st := style7(8, chart.Ink)
-	const blank = 33.0
 	at := x
-	for i, part := range a.Parts {
+	for i, part := range parts {
 		if i > 0 {
 			if at+blank > left+width-4 {
-				at, y = x, y+6.4
+				at, y = x, y+leading
 			}
-			l.s.Rule(at, y+0.6, blank, colour(chart.Ink3), 0.25)
+			if draw {
+				l.s.Rule(at, y+0.6, blank, colour(chart.Ink3), 0.25)
+			}
 			at += blank
 		}
 		for rest := part; rest != ""; {
 			var head string
 			head, rest = l.s.Split(st, rest, left+width-4-at, at == x)
-			at += l.s.Text(at, y, st, head)
+			if draw {
+				l.s.Text(at, y, st, head)
+			}
+			at += l.s.Width(st, head)
 			if rest != "" {
-				at, y = x, y+6.4
+				at, y = x, y+leading
 			}
 		}
 	}
-	l.s.Text(x, l.y+h-3.4, style7(6.6, chart.Ink2), a.Note)
-	l.y += h
+	return y
+}
+
+// tagged draws something as an element of the structure.
+func (l *layout) tagged(role pdf.Role, draw func()) {
+	l.s.Open(role)
+	draw()
+	l.s.Close()
+}
+
+// item draws an item of a list.
+func (l *layout) item(label, body func()) {
+	l.s.Open(pdf.ListItem)
+	l.tagged(pdf.Label, label)
+	l.tagged(pdf.ItemBody, body)
+	l.s.Close()
 }

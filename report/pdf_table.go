@@ -56,11 +56,15 @@ func (l *layout) table(t *table) {
 	l.need(g.together())
 	rows := g.set(t.Rows)
 	caption := l.wrap(t.Caption, width, noteSetting)
-	l.y = l.print(caption, left, l.y+0.6, 0, noteSetting, false)
+	l.s.Open(pdf.TableRole)
+	defer l.s.Close()
+	l.tagged(pdf.Caption, func() { l.y = l.print(caption, left, l.y+0.6, 0, noteSetting, false) })
 	if len(caption) > 0 {
 		l.y += 0.9
 	}
-	g.head()
+	l.tagged(pdf.TableHead, g.head)
+	l.s.Open(pdf.TableBody)
+	defer l.s.Close()
 	for i, r := range rows {
 		h := r.height
 		if r.kind == groupRow && i+1 < len(rows) {
@@ -71,7 +75,7 @@ func (l *layout) table(t *table) {
 		}
 		if l.y+h > bottom {
 			l.page()
-			g.head()
+			l.s.Artifact(g.head) // repeated, and read once
 		}
 		g.row(r, i == 0, i+1 == len(rows) || rows[i+1].kind == totalRow)
 	}
@@ -162,22 +166,36 @@ func (g *grid) headHeight() float64 {
 func (g *grid) head() {
 	l := g.l
 	lines, most := g.headLines()
+	if len(g.t.Groups) > 0 {
+		l.s.Open(pdf.TableRow)
+	}
 	for _, group := range g.t.Groups {
 		// Over numbers that stand right: begin where the first column's
 		// widest number may begin.
 		x := g.x[group.First] + 2.4
 		end := g.x[group.First+group.Span-1] + g.w[group.First+group.Span-1]
+		l.s.OpenCell("Column", group.Span)
 		l.s.Text(x, l.y+3.2, pdf.Style{Size: 6.6, Bold: true, Colour: colour(chart.Ink)}, group.Title)
+		l.s.Close()
 		l.s.Rule(x, l.y+4.6, end-x, colour(chart.Line), 0.2)
 	}
 	if len(g.t.Groups) > 0 {
+		l.s.Close()
 		l.y += 5.2
 	}
+	l.s.Open(pdf.TableRow)
 	h := float64(most)*headSetting.height() + 2*g.padding
 	for i, set := range lines {
 		y := l.y + h - g.padding - float64(len(set))*headSetting.height()
+		scope := "Column"
+		if len(set) == 0 {
+			scope = "" // a head without words is none
+		}
+		l.s.OpenCell(scope, 1)
 		l.print(set, g.x[i], y, g.w[i], headSetting, g.t.Columns[i].Right)
+		l.s.Close()
 	}
+	l.s.Close()
 	l.y += h
 	l.s.Rule(left, l.y, width, colour(chart.Ink), 0.35)
 }
@@ -192,13 +210,24 @@ func (g *grid) row(r setRow, first, last bool) {
 	if r.kind == groupRow {
 		y += 0.8 * rem
 	}
+	l.s.Open(pdf.TableRow)
 	for i, set := range r.cells {
 		at := y
 		if g.t.Middle {
 			at = l.y + (r.height-float64(len(set))*t.height())/2
 		}
+		scope, span := "", 1
+		if i == 0 {
+			scope = "Row"
+		}
+		if r.kind == groupRow {
+			span = len(g.t.Columns)
+		}
+		l.s.OpenCell(scope, span)
 		l.print(set, g.x[i], at, g.w[i], t, g.t.Columns[i].Right && r.kind != groupRow)
+		l.s.Close()
 	}
+	l.s.Close()
 	l.y += r.height
 	switch {
 	case r.kind == totalRow:

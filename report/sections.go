@@ -394,8 +394,13 @@ func (d *Document) attestation() section {
 	if d.Evidence.Bundle != "" {
 		lines = append(lines, block{Annex: &annex{
 			Title: "Annex: statement on a copy of data identified by hash value",
-			Parts: []string{"I, ", ", of ", ", state that on ", " I computed the SHA-256 value of the file ",
-				" and compared it with the value in manifest-sha256.txt of bundle " + cut(d.Evidence.Bundle, 60) + "; the two values were ", ". Signature ", ""},
+			Paragraphs: [][]string{
+				{"1. I, ", " (name), ", " (title, organisation), am qualified by training and experience to compare electronic files by their hash value."},
+				{"2. On ", " (date, UTC) I received the file or directory ", " with the bundle identifier " + cut(d.Evidence.Bundle, 60) + "."},
+				{"3. With the program ", " I computed the SHA-256 value of each of its files. The value of tagmanifest-sha256.txt was ", "."},
+				{"4. The values were ", " (equal / not equal) to those in manifest-sha256.txt and tagmanifest-sha256.txt; the signature was checked with the key of fingerprint ", "."},
+				{"5. I state this of my own knowledge. Place, date ", "  Signature ", ""},
+			},
 			Note: "To be completed by a qualified person, in the manner of FRE 902(14). Whether it serves a given proceeding is for counsel to decide.",
 		}})
 	}

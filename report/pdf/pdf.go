@@ -15,11 +15,16 @@
 //   - no page count alias is ever set, so that {nb} in a subject stays {nb};
 //   - Output recovers from a panic and returns an error instead.
 //
+// What it writes is then made a document of PDF/A-3B, tagged for assistive
+// technology (see archive.go and tags.go): text belongs to the element that Open
+// has begun, lines and areas are part of a picture or of nothing.
+//
 // The same calls give the same octets: times come from Options alone.
 package pdf
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +45,11 @@ const (
 // Options describe the file.
 type Options struct {
 	Title, Author, Subject, Creator string
+	// Language is the BCP 47 tag of the text; empty: en.
+	Language string
+	// LinkText is what an assistant says of a link that leads to another place
+	// in the document; empty: "to another section".
+	LinkText string
 	// Time is the creation and modification date.
 	Time time.Time
 	// Fonts are TrueType files for characters that DejaVu Sans lacks, in order
@@ -71,6 +81,11 @@ type Sheet struct {
 	known map[string]bool // anchors that were set
 	now   string          // the face and size in force
 	cache map[string]*text
+	o     Options
+
+	tags        tags
+	attachments []Attachment
+	images      int
 }
 
 const (
@@ -82,18 +97,15 @@ const (
 
 // New begins a document without a page.
 func New(o Options) (*Sheet, error) {
+	o.Title, o.Author, o.Subject, o.Creator = plain(o.Title), plain(o.Author), plain(o.Subject), plain(o.Creator)
+	o.Language, o.LinkText = cmp.Or(o.Language, "en"), cmp.Or(o.LinkText, "to another section")
 	f := gofpdf.New("P", "mm", "A4", "")
 	f.SetCatalogSort(true)
 	f.SetCreationDate(o.Time.UTC())
 	f.SetModificationDate(o.Time.UTC())
 	f.SetAutoPageBreak(false, 0)
 	f.SetMargins(0, 0, 0)
-	f.SetTitle(plain(o.Title), true)
-	f.SetAuthor(plain(o.Author), true)
-	f.SetSubject(plain(o.Subject), true)
-	f.SetCreator(plain(o.Creator), true)
-	f.SetProducer("mailproof", true)
-	s := &Sheet{f: f, links: map[string]int{}, known: map[string]bool{}, cache: map[string]*text{}}
+	s := &Sheet{f: f, o: o, links: map[string]int{}, known: map[string]bool{}, cache: map[string]*text{}, tags: newTags()}
 	data := [][]byte{dejavusans.TTF, dejavusansbold.TTF, dejavusansmono.TTF}
 	for i, ttf := range append(data, o.Fonts...) {
 		face, err := newFace(fmt.Sprintf("f%d", i), ttf)
@@ -123,13 +135,21 @@ func add(f *gofpdf.Fpdf, name string, ttf []byte) (err error) {
 func plain(s string) string { return Clean(s, func(r rune) bool { return r <= 0xFFFF }) }
 
 // AddPage begins a page.
-func (s *Sheet) AddPage() { s.f.AddPage(); s.now = "" }
+func (s *Sheet) AddPage() {
+	s.unmark()
+	s.f.AddPage()
+	s.now = ""
+}
+
+// Attach puts a file into the document.
+func (s *Sheet) Attach(a Attachment) { s.attachments = append(s.attachments, a) }
 
 // Pages is the number of pages so far.
 func (s *Sheet) Pages() int { return s.f.PageCount() }
 
 // SetPage goes back to a page, counted from 1, to add to it.
 func (s *Sheet) SetPage(n int) {
+	s.unmark()
 	s.f.SetPage(n)
 	s.now = ""
 	// The library writes a state only when it changes, and does not know that
@@ -154,6 +174,11 @@ func (s *Sheet) Output(w io.Writer) (err error) {
 			return fmt.Errorf("pdf: a link leads to %q, which is nowhere", name)
 		}
 	}
+	if s.tags.now != s.tags.root || s.tags.artifacts != 0 {
+		return fmt.Errorf("pdf: the element %s is not closed", s.tags.now.role)
+	}
+	s.unmark()
+	s.f.SetPage(s.Pages()) // the library writes no page beyond the one at hand
 	var b bytes.Buffer
 	if err := s.f.Output(&b); err != nil {
 		return fmt.Errorf("pdf: %w", err)
@@ -161,7 +186,7 @@ func (s *Sheet) Output(w io.Writer) (err error) {
 	if b.Len() == 0 {
 		return errors.New("pdf: the library wrote nothing")
 	}
-	if _, err := w.Write(b.Bytes()); err != nil {
+	if err := s.archive(b.Bytes(), w); err != nil {
 		return fmt.Errorf("pdf: %w", err)
 	}
 	return nil
@@ -172,12 +197,14 @@ func (s *Sheet) stroke(c Colour) { s.f.SetDrawColor(int(c.R), int(c.G), int(c.B)
 
 // Area fills a rectangle.
 func (s *Sheet) Area(x, y, w, h float64, c Colour) {
+	s.markDrawing()
 	s.fill(c)
 	s.f.Rect(x, y, w, h, "F")
 }
 
 // Frame strokes a rectangle.
 func (s *Sheet) Frame(x, y, w, h float64, c Colour, weight float64, dash []float64) {
+	s.markDrawing()
 	s.pen(c, weight, dash)
 	s.f.Rect(x, y, w, h, "D")
 	s.f.SetDashPattern(nil, 0)
@@ -194,6 +221,7 @@ func (s *Sheet) Line(points []Point, c Colour, weight float64, dash []float64) {
 	if len(points) < 2 {
 		return
 	}
+	s.markDrawing()
 	s.pen(c, weight, dash)
 	s.f.MoveTo(points[0].X, points[0].Y)
 	for _, p := range points[1:] {
@@ -210,6 +238,7 @@ func (s *Sheet) Rule(x, y, w float64, c Colour, weight float64) {
 
 // Polygon fills an area.
 func (s *Sheet) Polygon(points []Point, c Colour) {
+	s.markDrawing()
 	list := make([]gofpdf.PointType, len(points))
 	for i, p := range points {
 		list[i] = gofpdf.PointType{X: p.X, Y: p.Y}
@@ -220,12 +249,14 @@ func (s *Sheet) Polygon(points []Point, c Colour) {
 
 // Disc fills a circle.
 func (s *Sheet) Disc(x, y, r float64, c Colour) {
+	s.markDrawing()
 	s.fill(c)
 	s.f.Circle(x, y, r, "F")
 }
 
 // Ring strokes a circle.
 func (s *Sheet) Ring(x, y, r float64, c Colour, weight float64, dash []float64) {
+	s.markDrawing()
 	s.pen(c, weight, dash)
 	s.f.Circle(x, y, r, "D")
 	s.f.SetDashPattern(nil, 0)
@@ -233,6 +264,7 @@ func (s *Sheet) Ring(x, y, r float64, c Colour, weight float64, dash []float64) 
 
 // Clip draws inside a rectangle only.
 func (s *Sheet) Clip(x, y, w, h float64, draw func()) {
+	s.markDrawing()
 	s.f.ClipRect(x, y, w, h, false)
 	draw()
 	s.f.ClipEnd()
@@ -258,4 +290,18 @@ func (s *Sheet) Anchor(name string, y float64) {
 }
 
 // Link makes an area lead to an anchor, which may still come.
-func (s *Sheet) Link(x, y, w, h float64, name string) { s.f.Link(x, y, w, h, s.link(name)) }
+func (s *Sheet) Link(x, y, w, h float64, name string) {
+	s.noteLink()
+	s.f.Link(x, y, w, h, s.link(name))
+}
+
+// Image draws a picture of the PNG format, without transparency and of eight
+// bits a channel, into a rectangle.
+func (s *Sheet) Image(png []byte, x, y, w, h float64) {
+	s.markDrawing()
+	s.images++
+	name := fmt.Sprintf("i%d", s.images)
+	o := gofpdf.ImageOptions{ImageType: "PNG"}
+	s.f.RegisterImageOptionsReader(name, o, bytes.NewReader(png))
+	s.f.ImageOptions(name, x, y, w, h, false, o, 0, "")
+}

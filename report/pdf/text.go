@@ -197,6 +197,10 @@ func (s *Sheet) Width(st Style, str string) float64 {
 // width.
 func (s *Sheet) Text(x, y float64, st Style, str string) float64 {
 	t := s.shape(st, str)
+	if len(t.pieces) == 0 {
+		return 0
+	}
+	s.markText()
 	s.f.SetTextColor(int(st.Colour.R), int(st.Colour.G), int(st.Colour.B))
 	at := x
 	for _, p := range t.pieces {
