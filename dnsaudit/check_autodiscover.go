@@ -25,7 +25,7 @@ var autodiscoverChecks = []check{
 
 var clientChecks = []check{
 	{CheckInfo{"cl.srv", "the SRV records of mail clients do not point to the old provider", "RFC 6186 §3, RFC 8314 §5.1", always}, clientServicesCheck},
-	{CheckInfo{"cl.autoconfig", "autoconfig does not lead to the old provider", "", always}, clientAutoconfig},
+	{CheckInfo{"cl.autoconfig", "autoconfig does not lead to the old provider, by DNS or by what its web servers answer", "draft-ietf-mailmaint-autoconfig", always}, clientAutoconfig},
 }
 
 func (d *dossier) autodiscover() *View { return d.view("autodiscover."+d.domain, dns.TypeA) }
@@ -359,20 +359,4 @@ func clientServicesCheck(d *dossier) []mailproof.Finding {
 		return one(pass, "no SRV record at the old provider", "no SRV records of mail clients", "")
 	}
 	return out
-}
-
-func clientAutoconfig(d *dossier) []mailproof.Finding {
-	v := d.view("autoconfig."+d.domain, dns.TypeA)
-	f := v.judge(func(x variant) ruling {
-		if len(x.records) == 0 && x.alias == "" {
-			return ruling{outcome: pass}
-		}
-		if d.belongsToOld(x, v.Name) {
-			var c change
-			c.removeAll(append(append([]dns.RR(nil), x.records...), aliasOf(v, x)...))
-			return ruling{d.byPhase(info, info, warn), "", c.String()}
-		}
-		return ruling{outcome: pass}
-	})
-	return expecting(f, "autoconfig not at the old provider")
 }

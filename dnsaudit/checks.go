@@ -31,7 +31,7 @@ var (
 )
 
 // registry is every check, in the order in which findings are listed.
-var registry = slices.Concat(zoneChecks, ttlChecks, mxChecks, spfChecks, autodiscoverChecks, clientChecks, dkimChecks, dmarcChecks, transportChecks, certificateChecks)
+var registry = slices.Concat(zoneChecks, ttlChecks, mxChecks, spfChecks, autodiscoverChecks, clientChecks, dkimChecks, dmarcChecks, transportChecks, certificateChecks, leftoverChecks)
 
 // Checks returns every check that an audit makes.
 func Checks() []CheckInfo {

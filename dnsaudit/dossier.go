@@ -162,6 +162,11 @@ func (d *dossier) questions() []lookupKey {
 	for _, s := range clientServices {
 		qs = append(qs, lookupKey{at(s + "."), dns.TypeSRV})
 	}
+	if !d.cfg.OldProfile.IsZero() {
+		for _, s := range serverNames {
+			qs = append(qs, lookupKey{at(s + "."), dns.TypeA})
+		}
+	}
 	for _, s := range d.selectors() {
 		qs = append(qs, lookupKey{at(s + "._domainkey."), dns.TypeTXT})
 	}
@@ -305,6 +310,9 @@ func (d *dossier) gatherHosts(ctx context.Context) {
 		}
 	}
 	names = union(names, []string{"autodiscover." + d.domain, "mta-sts." + d.domain, "autoconfig." + d.domain})
+	if !d.cfg.OldProfile.IsZero() {
+		names = union(names, d.cfg.OldProfile.namedHosts(d.domain)) // their addresses, for the sweep
+	}
 	names = names[:min(len(names), maxHosts)]
 	mx := d.mxHosts()
 	var g errgroup.Group

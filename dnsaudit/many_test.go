@@ -101,7 +101,7 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("%d files open at once, want at most %d", most, limit)
 	}
 	each := float64(len(r.Observations)) / domains
-	if each > 75 {
+	if each > 85 {
 		t.Errorf("%.1f queries for each domain", each)
 	}
 	t.Logf("%d domains: %.1f queries each, %d files open at most", domains, each, most)

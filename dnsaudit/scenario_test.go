@@ -48,6 +48,19 @@ func useFilter(w *world) { w.cfg.Profile = w.cfg.Profile.WithFilter(testProfile(
 // include10 is a policy of eleven lookups.
 const include11 = `@ TXT "v=spf1 a:a.newhost.test a:b.newhost.test a:c.newhost.test mx include:spf.newhost.test include:spf.oldhost.test a mx:newhost.test a:mx1.newhost.test a:mx2.newhost.test exists:imap.newhost.test -all"`
 
+// forgotten is what stays behind where nobody looks: host names that people
+// typed into their programs, verification records, report addresses, keys, a
+// delegated name server.
+const forgotten = `mail A 192.0.2.130
+webmail CNAME autodiscover.oldhost.test.
+imap A 192.0.2.21
+@ TXT "oldhost-verification=zb1.verify.oldhost.test"
+_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@oldhost.test"
+old1._domainkey CNAME old1._domainkey.oldhost.test.
+_caldavs._tcp SRV 0 1 443 dav.oldhost.test.
+@ NS ns.oldhost.test.
+`
+
 const (
 	spfLine  = `@ TXT "v=spf1 include:spf.newhost.test -all"`
 	mxLines  = "@ MX 10 mx1.newhost.test.\n@ MX 20 mx2.newhost.test.\n"
@@ -61,8 +74,8 @@ var scenarios = []scenario{
 		"ns.lame", "ns.parent", "ns.rrset", "soa.negative", "soa.timers", "udp.tc", "dnssec.bogus", "dnssec.window", "dnssec.ds", "ttl.mixed",
 		"mx.expected", "mx.leftover", "mx.mixed", "mx.resolvers", "mx.cname", "mx.noaddr", "mx.ip", "mx.private", "mx.null", "mx.none", "mx.dup", "mx.invalid", "mx.fcrdns",
 		"spf.multi", "spf.syntax", "spf.lookups", "spf.void", "spf.mx10", "spf.all", "spf.redirect", "spf.include", "spf.ptr", "spf.macro", "spf.size", "spf.type99",
-		"spf.new", "spf.old", "spf.resolvers", "ad.target", "ad.conflict", "ad.srv", "ad.wildcard", "ad.resolvers", "cl.srv", "cl.autoconfig",
-		"dkim.new", "dkim.key", "dmarc.record", "dmarc.tags", "dmarc.rua", "sts.fetch", "sts.mx", "sts.id", "tlsrpt", "dane.match", "dane.cutover")},
+		"spf.new", "spf.old", "spf.resolvers", "ad.target", "ad.conflict", "ad.srv", "ad.wildcard", "ad.resolvers", "cl.srv",
+		"dkim.new", "dkim.key", "dmarc.record", "dmarc.tags", "dmarc.rua", "sts.fetch", "sts.mx", "sts.id", "tlsrpt", "dane.match", "dane.cutover", "old.sweep")},
 	{name: "ready", phase: p2, want: wants(pass, "ttl.ready", "dmarc.risk")},
 	{name: "planned", phase: p1, want: wants(pass, "ttl.plan", "sts.age")},
 	{name: "every server fails", phase: p3, setup: func(w *world) { w.behave(dnsmem.ServFail) }, want: with(wants(unknown,
@@ -70,7 +83,7 @@ var scenarios = []scenario{
 		"mx.expected", "mx.leftover", "mx.mixed", "mx.resolvers", "mx.cname", "mx.noaddr", "mx.ip", "mx.private", "mx.null", "mx.none", "mx.dup", "mx.invalid", "mx.fcrdns",
 		"spf.multi", "spf.syntax", "spf.lookups", "spf.void", "spf.mx10", "spf.all", "spf.redirect", "spf.include", "spf.ptr", "spf.macro", "spf.size", "spf.type99",
 		"spf.new", "spf.old", "spf.resolvers", "ad.target", "ad.conflict", "ad.srv", "ad.wildcard", "ad.resolvers", "cl.srv", "cl.autoconfig",
-		"dkim.new", "dmarc.record", "dmarc.rua", "sts.fetch", "sts.mx", "sts.id", "tlsrpt", "dane.match", "dane.cutover", "dkim.old"), "ns.lame", fail)},
+		"dkim.new", "dmarc.record", "dmarc.rua", "sts.fetch", "sts.mx", "sts.id", "tlsrpt", "dane.match", "dane.cutover", "dkim.old", "old.sweep"), "ns.lame", fail)},
 	{name: "every server fails at planning", phase: p1, setup: func(w *world) { w.behave(dnsmem.ServFail) }, want: wants(unknown, "ttl.plan", "sts.age")},
 	{name: "every server fails at readiness", phase: p2, setup: func(w *world) { w.behave(dnsmem.ServFail) }, want: wants(unknown, "ttl.ready", "dmarc.risk")},
 	{name: "one server is silent", phase: p3, setup: func(w *world) { w.ns2.Behave(dnsmem.Silent) },
@@ -101,6 +114,13 @@ var scenarios = []scenario{
 	{name: "TCP needed", phase: p3, add: bigTXT(), want: with(wants(pass, "udp.tc", "spf.new"), "spf.size", warn)},
 
 	{name: "not moved", phase: p3, zone: "before.zone", want: wants(fail, "mx.expected", "mx.leftover", "spf.new", "ad.target", "cl.srv", "dkim.new")},
+	{name: "leftovers nobody looks for", phase: p3, add: forgotten, want: wants(warn, "old.sweep")},
+	{name: "leftovers before the cut-over", phase: p2, add: forgotten, want: wants(info, "old.sweep")},
+	{name: "leftovers in coexistence", phase: p3, add: forgotten, setup: func(w *world) { w.cfg.Coexistence = true }, want: wants(info, "old.sweep")},
+	{name: "leftovers by a wildcard", phase: p3, add: "* A 192.0.2.130\n", want: wants(warn, "old.sweep")},
+	{name: "only senders are left, and not safe yet", phase: p3, edits: []string{spfLine, `@ TXT "v=spf1 include:spf.newhost.test include:other.example.test -all"`},
+		add: `other TXT "v=spf1 include:spf.oldhost.test -all"` + "\n", want: wants(info, "old.sweep")},
+	{name: "one server is silent to the sweep", phase: p3, setup: func(w *world) { w.ns2.BehaveFor("webmail.example.test", dnsmem.Silent) }, want: wants(unknown, "old.sweep")},
 	{name: "not moved yet", phase: p1, zone: "before.zone", want: wants(info, "mx.expected", "mx.leftover", "ad.target", "cl.srv", "spf.old", "dkim.new")},
 	{name: "old exchange left", phase: p3, edits: []string{mxLines, mxLines + "@ MX 90 MX.oldhost.test.\n"}, want: wants(fail, "mx.expected", "mx.leftover", "mx.mixed")},
 	{name: "coexistence", phase: p3, edits: []string{mxLines, mxLines + "@ MX 90 mx.oldhost.test.\n"}, setup: func(w *world) { w.cfg.Coexistence = true },
@@ -253,7 +273,8 @@ func TestScenarios(t *testing.T) {
 // cannot have: "always info".
 var elsewhere = map[string]string{
 	"ad.scp": "always info", "mx.route": "info, where a filter keeps the MX", "dkim.unknown": "always info",
-	"ad.root": "web_test.go", "ad.cert": "web_test.go", "ad.http": "web_test.go", "sts.mx": "web_test.go", "sts.id": "web_test.go", "sts.age": "web_test.go",
+	"cl.autoconfig": "autoconfig_test.go",
+	"ad.root":       "web_test.go", "ad.cert": "web_test.go", "ad.http": "web_test.go", "sts.mx": "web_test.go", "sts.id": "web_test.go", "sts.age": "web_test.go",
 	"sts.fetch": "web_test.go", "dnssec.bogus": "lab_test.go", "dnssec.window": "signed_test.go", "dnssec.ds": "signed_test.go", "dane.match": "web_test.go", "mx.cert": "mxcert_test.go",
 	"ttl.safe": "clock_test.go", "dkim.old": "clock_test.go", "mx.resolvers": "clock_test.go", "spf.resolvers": "clock_test.go", "ad.resolvers": "clock_test.go",
 	"dmarc.tags": "needs the record that dmarc.record found",

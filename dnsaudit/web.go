@@ -45,8 +45,9 @@ type fetched struct {
 
 // web is what the HTTP probes found.
 type web struct {
-	root, host, plain fetched // Autodiscover: https://DOMAIN, https://autodiscover.DOMAIN, http://autodiscover.DOMAIN
-	sts               fetched // the MTA-STS policy
+	root, host, plain fetched   // Autodiscover: https://DOMAIN, https://autodiscover.DOMAIN, http://autodiscover.DOMAIN
+	sts               fetched   // the MTA-STS policy
+	autoconfig        []fetched // in the order in which clients look
 }
 
 var (
@@ -68,6 +69,7 @@ func (d *dossier) gatherWeb(ctx context.Context) {
 	d.web.root = d.fetch(ctx, "https://"+name+autodiscoverPath)
 	d.web.host = d.fetch(ctx, "https://autodiscover."+name+autodiscoverPath)
 	d.web.plain = d.fetch(ctx, "http://autodiscover."+name+autodiscoverPath)
+	d.gatherAutoconfig(ctx)
 	if d.stsRecord() != "" {
 		d.web.sts = d.fetch(ctx, "https://mta-sts."+name+"/.well-known/mta-sts.txt")
 	}
