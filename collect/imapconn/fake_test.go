@@ -294,7 +294,7 @@ func numbers(set string) (out []int) {
 }
 
 func bodyOf(uid int) string {
-	return fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", uid, strings.Repeat("body ", uid%50))
+	return fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", uid, strings.Repeat("body ", 60+uid%50))
 }
 
 // body sends the usual response with a body.

@@ -22,19 +22,28 @@ func (e *silenceError) Timeout() bool   { return true }
 func (e *silenceError) Temporary() bool { return true }
 
 // progressConn puts a deadline on silence: writing arms it, every read that
-// brings octets extends it, disarm ends it when no answer is due any more.
-// Once it has struck, the connection is dead for good: an answer that comes
-// later would be taken for that of another command.
+// brings leastProgress octets extends it, disarm ends it when no answer is due
+// any more. Once it has struck, the connection is dead for good: an answer that
+// comes later would be taken for that of another command.
 type progressConn struct {
 	net.Conn
 	timeout time.Duration
 	octets  *traffic
 
-	mu    sync.Mutex
-	armed bool
-	until time.Time // the deadline that is set on Conn while armed
-	dead  error
+	mu       sync.Mutex
+	armed    bool
+	until    time.Time // the deadline
+	set      time.Time // the deadline that is set on Conn, never later than until
+	got      int       // octets read since the deadline was last extended
+	returned time.Time // when the last read gave octets to the caller; zero if none did
+	dead     error
 }
+
+// leastProgress is how many octets must come in within the time limit. A line
+// that brings one octet a second is as dead as one that brings none, and would
+// hold a pass up for weeks; a server that says "* OK still here" four times a
+// minute while it works brings more.
+const leastProgress = 64
 
 // sendChunk bounds one write, so that a slow but steady line makes progress.
 const sendChunk = 32 << 10
@@ -43,20 +52,26 @@ func newProgressConn(c net.Conn, timeout time.Duration, octets *traffic) *progre
 	return &progressConn{Conn: c, timeout: timeout, octets: octets}
 }
 
-// arm begins or extends the wait for an answer. A deadline that has most of
-// its time left is not moved: setting one costs as much as a small read.
+// arm begins or renews the wait for an answer.
 func (c *progressConn) arm() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead != nil {
 		return c.dead
 	}
-	now := time.Now()
-	if c.armed && c.until.Sub(now) > c.timeout*7/8 {
+	c.armed, c.got, c.returned = true, 0, time.Time{}
+	return c.extend(time.Now().Add(c.timeout))
+}
+
+// extend moves the deadline. One that has most of its time left is not set
+// anew: setting one costs as much as a small read.
+func (c *progressConn) extend(until time.Time) error {
+	c.until = until
+	if slack := until.Sub(c.set); slack >= 0 && slack < c.timeout/8 {
 		return nil
 	}
-	c.armed, c.until = true, now.Add(c.timeout)
-	return c.Conn.SetReadDeadline(c.until)
+	c.set = until
+	return c.Conn.SetReadDeadline(until)
 }
 
 // disarm ends the wait: the connection may be idle for as long as it likes.
@@ -64,7 +79,7 @@ func (c *progressConn) disarm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.armed && c.dead == nil {
-		c.armed = false
+		c.armed, c.set = false, time.Time{}
 		// It fails on a closed connection only, which the next use reports.
 		_ = c.Conn.SetReadDeadline(time.Time{})
 	}
@@ -85,24 +100,48 @@ func (c *progressConn) fail(err error) error {
 }
 
 func (c *progressConn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	armed := c.armed
-	c.mu.Unlock()
-	if armed {
-		// The time that the caller took before this read is not the server's.
-		if err := c.arm(); err != nil {
-			return 0, err
-		}
+	if err := c.before(); err != nil {
+		return 0, err
 	}
 	n, err := c.Conn.Read(p)
 	c.octets.read.Add(int64(n))
 	if n > 0 {
-		return n, nil // an error that came along comes again
+		// An error that came along comes again.
+		return n, c.after(n)
 	}
 	if err != nil {
 		err = c.fail(err)
 	}
 	return n, err
+}
+
+// before gives back the time that the caller took since the last read: it is
+// not the server's.
+func (c *progressConn) before() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.dead != nil:
+		return c.dead
+	case !c.armed || c.returned.IsZero():
+		return nil
+	}
+	return c.extend(c.until.Add(time.Since(c.returned)))
+}
+
+// after counts what came in.
+func (c *progressConn) after(n int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.armed || c.dead != nil {
+		return nil
+	}
+	c.returned = time.Now()
+	if c.got += n; c.got < leastProgress {
+		return nil
+	}
+	c.got = 0
+	return c.extend(c.returned.Add(c.timeout))
 }
 
 func (c *progressConn) Write(p []byte) (int, error) {

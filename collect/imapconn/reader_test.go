@@ -231,8 +231,9 @@ func TestExamineRefused(t *testing.T) {
 	}
 }
 
-// A server that is silent is given up, one that is slow is not, and one that
-// nobody asked for anything may be silent for as long as it likes.
+// A server that is silent is given up, one that sends an octet now and then too,
+// one that is slow is not, and one that nobody asked for anything may be silent
+// for as long as it likes.
 func TestProgress(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	f := newFake(t, func(c *fakeConn) {
@@ -242,7 +243,15 @@ func TestProgress(t *testing.T) {
 			}
 			b := bodyOf(101)
 			c.say("* 1 FETCH (UID 101 BODY[] {%d}\r\n", len(b))
-			for _, piece := range []string{b[:5], b[5:10], b[10:12], b[12:]} {
+			if c.n == 2 {
+				for i := range b { // a trickle
+					c.say("%s", b[i:i+1])
+					if c.pause(timeout / 5) {
+						return false
+					}
+				}
+			}
+			for _, piece := range []string{b[:70], b[70:140], b[140:210], b[210:]} {
 				c.say("%s", piece)
 				c.pause(timeout * 2 / 3)
 			}
@@ -265,8 +274,8 @@ func TestProgress(t *testing.T) {
 	if _, got, err := readAll(t, r, 1); err != nil || len(got) != 1 {
 		t.Errorf("read %v, error %v", got, err)
 	}
-	if f.dialled() != 2 {
-		t.Errorf("dialled %d times, want 2", f.dialled())
+	if f.dialled() != 3 {
+		t.Errorf("dialled %d times, want 3", f.dialled())
 	}
 }
 
