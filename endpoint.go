@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,12 +28,35 @@ func (s Security) String() string { return securityNames[s] }
 // Endpoint is the login of one account on one server, without its password.
 type Endpoint struct {
 	User       string // login name, authentication identity
-	Authz      string // authorisation identity for PLAIN (RFC 4616); empty: the user's own
+	Authz      string // authorisation identity (RFC 4422 §2): whose mail it is; empty: the user's own
 	Host       string
 	Port       int
 	Security   Security
 	CAFile     string // PEM file of further trust anchors; empty: the system's
 	SkipVerify bool   // certificate is not checked; only where asked for in so many words
+
+	// AdminSeparator joins Authz and User into one login name, as Dovecot's
+	// "*" does in "anna*master", for servers that take no authorisation
+	// identity. Empty: the mechanism carries the two apart.
+	AdminSeparator string
+	// Auth names the one SASL mechanism to sign in with, in capitals, or
+	// LoginCommand; empty: the best that the server offers.
+	Auth string
+	// CertFile and KeyFile are the PEM files of a client certificate and its
+	// key, which may be one file.
+	CertFile, KeyFile string
+}
+
+// LoginCommand is what [Endpoint].Auth calls the LOGIN command (RFC 9051
+// §6.2.3), which is no SASL mechanism.
+const LoginCommand = "LOGIN-COMMAND"
+
+// Mechanisms are what [Endpoint].Auth may name.
+func Mechanisms() []string {
+	return []string{
+		"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN", LoginCommand,
+		"OAUTHBEARER", "XOAUTH2", "EXTERNAL",
+	}
 }
 
 // ParseEndpoint reads a server address:
@@ -41,10 +65,17 @@ type Endpoint struct {
 //	imap://USER@HOST[:PORT]            STARTTLS required, port 143
 //	imap://USER@HOST[:PORT]?tls=none   no TLS
 //
-// with the options ca=FILE, insecure=skip-verify and authzid=USER. An @ in the
-// user is written %40; as people forget, the last @ parts user from host. A
-// password in the address is refused: addresses end up in shell histories,
-// ledgers and reports.
+// An @ in the user is written %40; as people forget, the last @ parts user from
+// host. A password in the address is refused: addresses end up in shell
+// histories, ledgers and reports. The options are
+//
+//	ca=FILE                     further trust anchors
+//	insecure=skip-verify        the certificate is not checked
+//	auth=MECHANISM              this one of [Mechanisms] and no other
+//	admin=ADMIN                 ADMIN signs in, and reads the mail of USER
+//	authzid=OWNER               the same the other way round: USER signs in for OWNER
+//	admin_separator=*           with admin or authzid: the login name is OWNER*ADMIN
+//	cert=FILE, key=FILE         client certificate; without key it is in the same file
 func ParseEndpoint(raw string) (Endpoint, error) {
 	fail := func(format string, args ...any) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("server address: "+format, args...)
@@ -115,6 +146,7 @@ func (e *Endpoint) setHostPort(hostport string) error {
 }
 
 func (e *Endpoint) setOptions(values url.Values) error {
+	admin := ""
 	for key, vs := range values {
 		v := vs[len(vs)-1]
 		switch {
@@ -128,11 +160,68 @@ func (e *Endpoint) setOptions(values url.Values) error {
 			e.SkipVerify = true
 		case key == "authzid":
 			e.Authz = v
+		case key == "admin" && v != "":
+			admin = v
+		case key == "admin_separator" && v != "":
+			e.AdminSeparator = v
+		case key == "auth" && v != "":
+			mechanism, err := ParseMechanism(v)
+			if err != nil {
+				return err
+			}
+			e.Auth = mechanism
+		case key == "cert" && v != "":
+			e.CertFile = v
+		case key == "key" && v != "":
+			e.KeyFile = v
 		default:
-			return fmt.Errorf("option %s=%s is not known: there are tls=none, ca=FILE, insecure=skip-verify and authzid=USER", key, v)
+			return fmt.Errorf("option %s=%s is not known: there are tls=none, ca=FILE, insecure=skip-verify, auth=MECHANISM, admin=ADMIN, authzid=USER, admin_separator=CHARACTERS, cert=FILE and key=FILE", key, v)
 		}
 	}
+	return e.SetAdmin(admin)
+}
+
+// SetAdmin makes admin the one who signs in, on behalf of the present user.
+// With an empty name it only checks that the options about the login go
+// together.
+func (e *Endpoint) SetAdmin(admin string) error {
+	switch {
+	case admin != "" && e.Authz != "":
+		return errors.New("admin and authzid say the same in two ways: give one of them")
+	case admin != "":
+		e.User, e.Authz = admin, e.User
+	}
+	switch {
+	case e.AdminSeparator != "" && e.Authz == "":
+		return errors.New("admin_separator goes with admin or authzid")
+	case strings.ContainsAny(e.User+e.Authz+e.AdminSeparator, "\x00\r\n"):
+		return errors.New("the user holds a control character")
+	case e.KeyFile != "" && e.CertFile == "":
+		return errors.New("key goes with cert, the file of the client certificate")
+	case e.CertFile != "" && e.Security == Plaintext:
+		return errors.New("a client certificate needs TLS, and tls=none rules it out")
+	case e.Auth == "EXTERNAL" && e.CertFile == "":
+		return errors.New("auth=EXTERNAL needs a client certificate: give cert=FILE")
+	}
 	return nil
+}
+
+// ParseMechanism reads the name of a mechanism, in any case.
+func ParseMechanism(name string) (string, error) {
+	name = strings.ToUpper(name)
+	if !slices.Contains(Mechanisms(), name) {
+		return "", fmt.Errorf("mechanism %q is not known: there are %s", name, strings.Join(Mechanisms(), ", "))
+	}
+	return name, nil
+}
+
+// Login returns the login name that goes over the line, and the authorisation
+// identity beside it.
+func (e Endpoint) Login() (user, authz string) {
+	if e.Authz != "" && e.AdminSeparator != "" {
+		return e.Authz + e.AdminSeparator + e.User, ""
+	}
+	return e.User, e.Authz
 }
 
 // redactUserinfo cuts whatever stands before the last @, where somebody may
@@ -172,8 +261,12 @@ func (e Endpoint) String() string {
 	if e.SkipVerify {
 		q.Set("insecure", "skip-verify")
 	}
-	if e.Authz != "" {
-		q.Set("authzid", e.Authz)
+	for key, value := range map[string]string{
+		"authzid": e.Authz, "admin_separator": e.AdminSeparator, "auth": e.Auth, "cert": e.CertFile, "key": e.KeyFile,
+	} {
+		if value != "" {
+			q.Set(key, value)
+		}
 	}
 	s := scheme + "://" + strings.ReplaceAll(url.PathEscape(e.User), "@", "%40") + "@" + e.Address()
 	if len(q) > 0 {

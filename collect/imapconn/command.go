@@ -41,6 +41,7 @@ func (s *session) unilateral(st status) {
 	if st.typ == "BYE" {
 		s.mu.Lock()
 		s.bye = &st
+		s.tokenOver(st)
 		s.mu.Unlock()
 	}
 }
@@ -48,6 +49,10 @@ func (s *session) unilateral(st status) {
 func (s *session) tagged(tag string, st status) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.tokenOver(st) {
+		_ = s.conn.Conn.Close() // the farewell in s.bye is the reason
+		return true
+	}
 	if s.current == nil || s.current.tag != tag {
 		return false
 	}

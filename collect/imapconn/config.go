@@ -22,6 +22,8 @@ const (
 type Config struct {
 	Endpoint mailproof.Endpoint
 	Password mailproof.Secret
+	// Tokens takes the place of Password where the server wants OAuth 2.
+	Tokens Tokens
 
 	// ConnectTimeout limits the dialling and the TLS handshake.
 	ConnectTimeout time.Duration
@@ -43,6 +45,9 @@ type Config struct {
 	// Log receives protocol events at debug level, without secrets; may be nil.
 	Log *slog.Logger
 
+	// tokens is the state of Tokens, one for all connections of a login.
+	tokens *tokenState
+
 	// backoff paces reconnections; tests make it short.
 	backoff func() backoff.BackOff
 }
@@ -59,6 +64,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Tokens != nil && c.tokens == nil {
+		c.tokens = &tokenState{source: c.Tokens}
 	}
 	if c.backoff == nil {
 		c.backoff = func() backoff.BackOff {

@@ -16,9 +16,9 @@ func isEnd(err error) bool {
 		errors.As(err, &op) && !op.Timeout()
 }
 
-// connect dials, secures the line, signs in and says who we are. It returns a
-// wire on which nothing is in flight.
-func connect(ctx context.Context, c Config, octets *traffic) (w *wire, info mailproof.ServerInfo, err error) {
+// connectWith dials, secures the line, signs in with a password or access token
+// and says who we are. It returns a wire on which nothing is in flight.
+func connectWith(ctx context.Context, c Config, secret mailproof.Secret, octets *traffic) (w *wire, info mailproof.ServerInfo, err error) {
 	address := c.Endpoint.Address()
 	info.Address = address
 
@@ -43,7 +43,9 @@ func connect(ctx context.Context, c Config, octets *traffic) (w *wire, info mail
 		}
 	}()
 
-	mask := newMasker(c.Password.Reveal(), c.Endpoint.Authz+"\x00"+c.Endpoint.User+"\x00"+c.Password.Reveal())
+	l := login{secret: secret.Reveal(), host: c.Endpoint.Host, port: c.Endpoint.Port}
+	l.user, l.authz = c.Endpoint.Login()
+	mask := newMasker(l.secret, l.authz+"\x00"+l.user+"\x00"+l.secret)
 	if w, err = c.secure(ctx, tcp, &info, mask, octets); err != nil {
 		return nil, info, err
 	}
@@ -53,7 +55,8 @@ func connect(ctx context.Context, c Config, octets *traffic) (w *wire, info mail
 		}
 	}
 	if info.Mechanism == "" {
-		if info.Mechanism, err = w.signIn(c); err != nil {
+		l.tls = w.tls
+		if info.Mechanism, err = w.signIn(c, l); err != nil {
 			return nil, info, err
 		}
 	}
@@ -81,6 +84,7 @@ func (c Config) secure(ctx context.Context, tcp net.Conn, info *mailproof.Server
 		conn = secured
 	}
 	w := newWire(newProgressConn(conn, c.ProgressTimeout, octets), info.Address, mask)
+	w.tls = stateOf(conn)
 	st, err := w.greeting()
 	if err != nil {
 		return nil, err
@@ -130,7 +134,9 @@ func (c Config) startTLS(ctx context.Context, tcp net.Conn, w *wire, info *mailp
 		return nil, err
 	}
 	describeTLS(info, secured, !c.Endpoint.SkipVerify)
-	return newWire(newProgressConn(secured, c.ProgressTimeout, octets), info.Address, w.masker), nil
+	w = newWire(newProgressConn(secured, c.ProgressTimeout, octets), info.Address, w.masker)
+	w.tls = stateOf(secured)
+	return w, nil
 }
 
 // orCause returns the cause of a cancelled context instead of the error that

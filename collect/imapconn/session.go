@@ -22,6 +22,7 @@ type session struct {
 	info   mailproof.ServerInfo
 	caps   capabilities
 	masker masker
+	tokens *tokenState // nil where a password signs in
 	names  *nameTable
 
 	conn   *progressConn
@@ -74,7 +75,7 @@ func dial(ctx context.Context, c Config, names *nameTable, octets *traffic) (*se
 	if err != nil {
 		return nil, err
 	}
-	s := &session{info: info, caps: w.caps, masker: w.masker, names: names, conn: w.conn, done: make(chan struct{})}
+	s := &session{info: info, caps: w.caps, masker: w.masker, tokens: c.tokens, names: names, conn: w.conn, done: make(chan struct{})}
 	s.clean = newSanitizer(w.br, hooks{continuation: s.continuation, untagged: s.untagged, unilateral: s.unilateral, tagged: s.tagged})
 	// The client has missed greeting and sign-in: this is how it learns of them.
 	s.clean.out = []byte("* PREAUTH [CAPABILITY " + w.caps.forClient() + "] ready\r\n")

@@ -30,12 +30,43 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 			return nil, fmt.Errorf("trust anchors: %s holds no certificate in PEM form", c.Endpoint.CAFile)
 		}
 	}
-	return &tls.Config{
+	conf := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ServerName:         c.Endpoint.Host,
 		RootCAs:            roots,
 		InsecureSkipVerify: c.Endpoint.SkipVerify,
-	}, nil
+	}
+	if c.Endpoint.CertFile != "" {
+		cert, err := clientCertificate(c.Endpoint)
+		if err != nil {
+			return nil, err
+		}
+		conf.Certificates = []tls.Certificate{cert}
+	}
+	return conf, nil
+}
+
+// clientCertificate reads the certificate and key that a client signs in with.
+func clientCertificate(e mailproof.Endpoint) (tls.Certificate, error) {
+	key := e.KeyFile
+	if key == "" {
+		key = e.CertFile
+	}
+	cert, err := tls.LoadX509KeyPair(e.CertFile, key)
+	if err != nil {
+		return cert, fmt.Errorf("client certificate %s with key %s: %w", e.CertFile, key, err)
+	}
+	return cert, nil
+}
+
+// stateOf is the state of a TLS connection, nil of any other.
+func stateOf(conn net.Conn) *tls.ConnectionState {
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := secured.ConnectionState()
+	return &state
 }
 
 // handshake puts TLS on a connection.

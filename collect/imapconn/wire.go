@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type wire struct {
 	br     *bufio.Reader
 	server string // HOST:PORT, for errors
 	masker masker
+	tls    *tls.ConnectionState // nil without TLS
 	caps   capabilities
 	tags   int
 }
@@ -202,11 +204,12 @@ func serverID(pairs []value) string {
 }
 
 // authenticate runs a SASL mechanism (RFC 9051 §6.2.2), with the initial
-// response in the command where SASL-IR is offered (RFC 4959).
-func (w *wire) authenticate(op string, client sasl.Client) (status, error) {
+// response in the command where SASL-IR is offered (RFC 4959). failure is why
+// the client itself gave up, where it did.
+func (w *wire) authenticate(op string, client sasl.Client) (st status, failure, err error) {
 	mech, initial, err := client.Start()
 	if err != nil {
-		return status{}, err
+		return status{}, nil, err
 	}
 	line := "AUTHENTICATE " + mech
 	pending := initial != nil
@@ -214,7 +217,7 @@ func (w *wire) authenticate(op string, client sasl.Client) (status, error) {
 		line += " " + encodeSASL(initial)
 		pending = false
 	}
-	return w.command(op, line, nil, func(challenge string) (string, error) {
+	st, err = w.command(op, line, nil, func(challenge string) (string, error) {
 		if pending {
 			pending = false
 			return encodeSASL(initial), nil
@@ -225,10 +228,12 @@ func (w *wire) authenticate(op string, client sasl.Client) (status, error) {
 		}
 		answer, err := client.Next(raw)
 		if err != nil {
+			failure = err
 			return "*", nil // cancels, RFC 9051 §6.2.2: the server answers BAD
 		}
 		return base64.StdEncoding.EncodeToString(answer), nil
 	})
+	return st, failure, err
 }
 
 // encodeSASL writes an initial response; an empty one is "=".
