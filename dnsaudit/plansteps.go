@@ -220,7 +220,7 @@ func (c RecordChange) String() string {
 // as lines.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "; %s: to %s", p.Domain, p.To)
+	fmt.Fprintf(&b, "; %s: to %s", BothNames(p.Domain), p.To)
 	if p.From != "" {
 		fmt.Fprintf(&b, " from %s", p.From)
 	}
@@ -258,7 +258,7 @@ func (p Plan) String() string {
 func RollbackZone(plans []Plan) string {
 	var b strings.Builder
 	for _, p := range plans {
-		fmt.Fprintf(&b, "; %s as observed %s: to go back, put these records in place again\n", p.Domain, stamp(p.Observed))
+		fmt.Fprintf(&b, "; %s as observed %s: to go back, put these records in place again\n", BothNames(p.Domain), stamp(p.Observed))
 		for _, l := range p.Rollback {
 			b.WriteString(l + "\n")
 		}

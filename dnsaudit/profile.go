@@ -195,6 +195,9 @@ func (p *Profile) complete(known []Profile) error {
 	if p.MXOwner == "filter" && p.filter == nil {
 		return errors.New("mx_owner is filter, but no filter_profile is named")
 	}
+	if err := p.encode(); err != nil {
+		return err
+	}
 	return p.check()
 }
 
