@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,19 +49,53 @@ func fresh(t *testing.T, steps []migration) string {
 	return path
 }
 
+// earlier makes a ledger of an earlier version that holds what the given one
+// does, as far as that version has room for it.
+func earlier(t *testing.T, path string, version int) string {
+	t.Helper()
+	old := fresh(t, migrations[:version])
+	db := plain(t, old)
+	db.SetMaxOpenConns(1)
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	script(t, db, fmt.Sprintf("ATTACH '%s' AS now", strings.ReplaceAll(path, "'", "''")))
+	rows, err := db.QueryContext(t.Context(), "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables []string
+	for rows.Next() {
+		tables = append(tables, "")
+		if err := rows.Scan(&tables[len(tables)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		t.Fatal(err)
+	}
+	// What refuses rows of a pass that has ended stands aside for the copy.
+	for _, trigger := range []string{"scan_open", "mailbox_scan_open", "result_open"} {
+		var text string
+		if err := db.QueryRowContext(t.Context(), "SELECT sql FROM main.sqlite_schema WHERE name = ?", trigger).Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		script(t, db, "DROP TRIGGER main."+trigger)
+		defer script(t, db, text)
+	}
+	for _, table := range tables {
+		script(t, db, fmt.Sprintf("INSERT INTO main.%[1]s SELECT * FROM now.%[1]s", table))
+	}
+	return old
+}
+
 // A ledger of version 1 opens, keeps all it holds, and takes X-GM-MSGID from
 // then on; until then it cannot be read without being migrated.
 func TestVersion1(t *testing.T) {
 	const n = 120
-	path := filled(t, n)
-	db := plain(t, path)
-	script(t, db, "DROP TABLE gmail; PRAGMA user_version = 1")
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := schema(t, path), schema(t, fresh(t, migrations[:1])); !slices.Equal(got, want) {
-		t.Fatalf("this is no ledger of version 1:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	path := earlier(t, filled(t, n), 1)
 	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, ErrOlder) {
 		t.Errorf("read-only before the migration: %v", err)
 	}

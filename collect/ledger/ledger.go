@@ -44,6 +44,8 @@ import (
 	"sync"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/mailproof/mailproof"
 )
 
 // applicationID marks the file as ours in its header: "mpLG".
@@ -55,6 +57,10 @@ type Ledger struct {
 	readers *sql.DB
 	w       *writer // nil where it was opened read-only
 	lock    *lockFile
+
+	lastAtOpen  mailproof.PassID // passes up to here are of processes before this one
+	earlier     sync.Mutex       // held while their links are made
+	earlierDone bool
 
 	closeOnce sync.Once
 	closeErr  error
@@ -88,6 +94,9 @@ func Open(ctx context.Context, path string) (_ *Ledger, err error) {
 	}
 	if l.readers, err = openReaders(path, ""); err != nil {
 		return nil, err
+	}
+	if err := l.readers.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM pass").Scan(&l.lastAtOpen); err != nil {
+		return nil, explain(path, err)
 	}
 	return l, nil
 }

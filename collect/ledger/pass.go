@@ -44,6 +44,11 @@ func (l *Ledger) BeginPass(ctx context.Context, p mailproof.Pass) (mailproof.Pas
 	if p.Started.IsZero() {
 		p.Started = time.Now()
 	}
+	if l.w != nil {
+		if err := l.linkEarlier(ctx); err != nil {
+			return 0, err
+		}
+	}
 	var id int64
 	err = l.write(ctx, durable, 1, func(t *tx) (err error) {
 		id, err = t.insert("INSERT INTO pass (kind, side, depth, reverify, tool, command, algorithm, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -56,16 +61,21 @@ func (l *Ledger) BeginPass(ctx context.Context, p mailproof.Pass) (mailproof.Pas
 	return mailproof.PassID(id), nil
 }
 
-// EndPass records how a pass ended, once. The state is a final one.
+// EndPass records how a pass ended, once, and puts it into the chain: whatever
+// the pass has to record was recorded before. The state is a final one.
 func (l *Ledger) EndPass(ctx context.Context, id mailproof.PassID, state mailproof.PassState, errText string, messages, bytes int64) error {
 	final, err := state.MarshalText()
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, durable, 1, func(t *tx) error {
+	err = l.write(ctx, durable, 1, func(t *tx) error {
 		return t.once(fmt.Sprintf("pass %d", id), "UPDATE pass SET finished = ?, state = ?, error = ?, messages = ?, bytes = ? WHERE id = ?",
 			now(), string(final), errText, messages, bytes, int64(id))
 	})
+	if err != nil {
+		return err
+	}
+	return l.linkPass(ctx, id)
 }
 
 // once runs an update that must hit one row.
@@ -143,15 +153,21 @@ func (l *Ledger) EndScan(ctx context.Context, s mailproof.Scan) error {
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, durable, 1, func(t *tx) error {
+	ref := scanRef{pass: s.Pass, side: sideText(s.Side)}
+	err = l.write(ctx, durable, 1, func(t *tx) error {
 		account, err := t.account(s.Account)
 		if err != nil {
 			return err
 		}
+		ref.account = account
 		return t.once(fmt.Sprintf("pass %d, %s %s", s.Pass, s.Side, s.Account),
 			"UPDATE scan SET finished = ?, state = ?, error = ?, server = ? WHERE pass = ? AND account = ? AND side = ?",
 			timeText(s.Finished), string(state), s.Error, server, int64(s.Pass), account, sideText(s.Side))
 	})
+	if err != nil {
+		return err
+	}
+	return l.digestScan(ctx, ref)
 }
 
 // LatestScan returns the latest scan of an account, whatever its state, and its

@@ -178,7 +178,7 @@ func (l *Ledger) RecordDisposition(ctx context.Context, d Decision) error {
 	if d.At.IsZero() {
 		d.At = time.Now()
 	}
-	return l.write(ctx, durable, 1, func(t *tx) error {
+	err = l.write(ctx, durable, 1, func(t *tx) error {
 		var pass int64
 		var verdict string
 		ok, err := t.get("SELECT pass, verdict FROM exception WHERE series = ? AND number = ? ORDER BY pass DESC LIMIT 1", []any{series, number}, &pass, &verdict)
@@ -189,6 +189,10 @@ func (l *Ledger) RecordDisposition(ctx context.Context, d Decision) error {
 			series, number, pass, verdict, string(name), d.By, d.Why, timeText(d.At))
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return l.Link(ctx)
 }
 
 // Decisions returns every decision in the order in which they were made, those

@@ -69,14 +69,17 @@ func fillEverything(t *testing.T, l *Ledger) {
 	step := mailproof.Step{Kind: mailproof.AppendMessage, Account: "anna", Target: "INBOX", Source: keyOf(mailproof.Source, 2)}
 	ok(t, l.Intend(ctx, copying, []mailproof.Step{step}))
 	ok(t, l.RecordStep(ctx, copying, mailproof.StepResult{Step: step, State: mailproof.StepDone}))
-	ok(t, l.EndPass(ctx, copying, mailproof.PassDone, "", 0, 0))
 	ok(t, l.EndCopy(ctx, copying, "anna"))
+	ok(t, l.EndPass(ctx, copying, mailproof.PassDone, "", 0, 0))
 
 	diff := begin(t, l, mailproof.DiffPass)
 	must[mailproof.AccountResult](t)(l.RecordDiff(ctx, diff, mailproof.AccountResult{Account: "anna", Folders: make([]mailproof.FolderResult, 1),
 		Exceptions: []mailproof.Exception{exceptionOf(1, mailproof.Missing, mailproof.Open)}, Findings: []mailproof.Finding{{Check: "c"}}}))
 	ok(t, l.RecordDisposition(ctx, Decision{Exception: "E-001", Disposition: mailproof.Waived, By: "me"}))
 	ok(t, l.RecordDNS(ctx, begin(t, l, mailproof.DNSPass), nil, []mailproof.Observation{{Domain: "example.com"}}))
+	ok(t, l.Attest(ctx, mailproof.Attestation{Step: "terms", By: "me"}))
+	ok(t, l.RecordProbe(ctx, Probe{Account: "anna"}))
+	ok(t, l.DecideFindings(ctx, []FindingDecision{{Check: "mx.leftover", By: "me"}}))
 }
 
 func TestResultRoundTrip(t *testing.T) {

@@ -1,0 +1,176 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mailproof/mailproof"
+)
+
+// Decided is the decision that holds for an exception: the latest one, with
+// what it was made for.
+type Decided struct {
+	Decision
+	Key     mailproof.MessageKey
+	Reasons []mailproof.Reason // as they were when it was decided
+	// SourcePass and DestinationPass are the readings that it rests on.
+	SourcePass, DestinationPass mailproof.PassID
+}
+
+// Holds reports whether the decision still speaks of what is found now. It does
+// where the verdict is the same and no reason has come to it: evidence that got
+// worse needs a new decision. Of what was altered the evidence itself counts,
+// as it tells how; elsewhere it is a server's words of the day.
+func (d *Decided) Holds(verdict mailproof.MessageVerdict, reasons []mailproof.Reason) bool {
+	if verdict != d.Verdict {
+		return false
+	}
+	for _, r := range reasons {
+		known := slices.ContainsFunc(d.Reasons, func(k mailproof.Reason) bool {
+			return k.Code == r.Code && (verdict != mailproof.Altered || k.Evidence == r.Evidence)
+		})
+		if !known {
+			return false
+		}
+	}
+	return true
+}
+
+// Decided returns the latest decision on every exception that there is one on,
+// by message. Those of open again are among them, as [mailproof.Open].
+func (l *Ledger) Decided(ctx context.Context) (map[mailproof.MessageKey]Decided, error) {
+	decided := map[mailproof.MessageKey]Decided{}
+	err := l.each(ctx, `SELECT d.series, d.number, i.key, d.pass, d.verdict, d.disposition, d.decided_by, d.why, d.decided, x.reasons,
+		coalesce(r.source_pass, 0), coalesce(r.destination_pass, 0)
+		FROM (SELECT series, number, max(seq) AS seq FROM disposition GROUP BY series, number) last
+		CROSS JOIN disposition d ON d.seq = last.seq
+		JOIN exception_id i ON i.series = d.series AND i.number = d.number
+		JOIN exception x ON x.series = d.series AND x.number = d.number AND x.pass = d.pass
+		JOIN result r ON r.pass = x.pass AND r.account = x.account`, nil, func(row scanFunc) error {
+		var d Decided
+		var series string
+		var number int64
+		var reasons [][2]string
+		err := row(&series, &number, keyScan{&d.Key}, &d.Pass, enum{&d.Verdict}, enum{&d.Disposition}, &d.By, &d.Why, textTime{&d.At}, document{&reasons},
+			&d.SourcePass, &d.DestinationPass)
+		d.Exception = exceptionID(series, number)
+		for _, p := range reasons {
+			d.Reasons = append(d.Reasons, mailproof.Reason{Code: p[0], Evidence: p[1]})
+		}
+		decided[d.Key] = d
+		return err
+	})
+	return decided, err
+}
+
+// RecordDispositions records one decision on many exceptions, all or none of
+// them, and puts it into the chain. Every exception must be among those that
+// the given diff pass recorded. A zero At means now.
+func (l *Ledger) RecordDispositions(ctx context.Context, pass mailproof.PassID, exceptions []string, d Decision) error {
+	name, err := d.Disposition.MarshalText()
+	if err != nil {
+		return err
+	}
+	if d.By == "" {
+		return errors.New("ledger: a decision names who made it")
+	}
+	if d.At.IsZero() {
+		d.At = time.Now()
+	}
+	exceptions = slices.Clone(exceptions)
+	err = l.write(ctx, durable, len(exceptions), func(t *tx) error {
+		for _, id := range exceptions {
+			series, number, err := parseExceptionID(id)
+			if err != nil {
+				return err
+			}
+			var verdict string
+			ok, err := t.get("SELECT verdict FROM exception WHERE series = ? AND number = ? AND pass = ?", []any{series, number, int64(pass)}, &verdict)
+			if err != nil || !ok {
+				return errors.Join(err, wrapIf(!ok, ErrUnknown, "exception %s of pass %d", id, pass))
+			}
+			_, err = t.exec("INSERT INTO disposition (series, number, pass, verdict, disposition, decided_by, why, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				series, number, int64(pass), verdict, string(name), d.By, d.Why, timeText(d.At))
+			if err != nil {
+				return fmt.Errorf("exception %s: %w", id, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.Link(ctx)
+}
+
+// FindingDecision is a decision on a finding that is not about single messages:
+// of DNS, or of folders that could not be read. It holds as long as the same is
+// found in the same words.
+type FindingDecision struct {
+	Check       string                `json:"check"`
+	Subject     string                `json:"subject"` // domain or account
+	Outcome     mailproof.Outcome     `json:"outcome"`
+	Observed    string                `json:"observed"`
+	Disposition mailproof.Disposition `json:"disposition"`
+	By          string                `json:"by"`
+	Why         string                `json:"why"`
+	At          time.Time             `json:"at"` // zero means now
+}
+
+// Subject is what a finding is about: its domain, or its account.
+func Subject(f *mailproof.Finding) string {
+	if f.Domain != "" {
+		return f.Domain
+	}
+	return f.Account
+}
+
+// Speaks reports whether the decision speaks of a finding as it is now.
+func (d *FindingDecision) Speaks(f *mailproof.Finding) bool {
+	return d.Check == f.Check && d.Subject == Subject(f) && d.Outcome == f.Outcome && d.Observed == f.Observed
+}
+
+// DecideFindings records decisions on findings, and puts them into the chain.
+func (l *Ledger) DecideFindings(ctx context.Context, list []FindingDecision) error {
+	list = slices.Clone(list)
+	err := l.write(ctx, durable, len(list), func(t *tx) error {
+		for _, d := range list {
+			if d.By == "" {
+				return errors.New("ledger: a decision names who made it")
+			}
+			if d.At.IsZero() {
+				d.At = time.Now()
+			}
+			names, err := namesOf(d.Outcome, d.Disposition)
+			if err != nil {
+				return err
+			}
+			_, err = t.exec(`INSERT INTO finding_decision ("check", subject, outcome, observed, disposition, decided_by, why, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+				d.Check, d.Subject, names[0], d.Observed, names[1], d.By, d.Why, timeText(d.At))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.Link(ctx)
+}
+
+// FindingDecisions returns every decision on a finding in the order in which
+// they were made.
+func (l *Ledger) FindingDecisions(ctx context.Context) ([]FindingDecision, error) {
+	var list []FindingDecision
+	err := l.each(ctx, `SELECT "check", subject, outcome, observed, disposition, decided_by, why, decided FROM finding_decision ORDER BY seq`, nil, func(row scanFunc) error {
+		var d FindingDecision
+		err := row(&d.Check, &d.Subject, enum{&d.Outcome}, &d.Observed, enum{&d.Disposition}, &d.By, &d.Why, textTime{&d.At})
+		list = append(list, d)
+		return err
+	})
+	return list, err
+}
