@@ -183,8 +183,8 @@ func TestDispositions(t *testing.T) {
 	src.add("INBOX", letter(1))
 	src.add("INBOX", letter(2)).fail("NO")
 	decide := func(one, two mailproof.Disposition) Options {
-		return Options{Dispositions: func(k mailproof.MessageKey) mailproof.Disposition {
-			return map[mailproof.UID]mailproof.Disposition{1: one, 2: two}[k.UID]
+		return Options{Dispositions: func(x *mailproof.Exception) mailproof.Disposition {
+			return map[mailproof.UID]mailproof.Disposition{1: one, 2: two}[x.Key.UID]
 		}}
 	}
 	for _, tt := range []struct {
@@ -224,8 +224,8 @@ func TestAcceptedInPart(t *testing.T) {
 	src, dst := standard()
 	src.add("INBOX", letter(1))
 	src.add("INBOX", letter(2))
-	res, _ := compare(t, src, dst, Options{Dispositions: func(k mailproof.MessageKey) mailproof.Disposition {
-		return map[mailproof.UID]mailproof.Disposition{1: mailproof.Accepted}[k.UID]
+	res, _ := compare(t, src, dst, Options{Dispositions: func(x *mailproof.Exception) mailproof.Disposition {
+		return map[mailproof.UID]mailproof.Disposition{1: mailproof.Accepted}[x.Key.UID]
 	}})
 	if f, _ := finding(res, CheckMissing); f.Outcome != mailproof.OutcomeFail || f.Observed != "2 messages missing in “INBOX” (2); 1 accepted" {
 		t.Errorf("%+v", f)

@@ -83,7 +83,7 @@ func (a *account) decide(x *mailproof.Exception) {
 	if a.o.Dispositions == nil {
 		return
 	}
-	switch d := a.o.Dispositions(x.Key); d {
+	switch d := a.o.Dispositions(x); d {
 	case mailproof.Accepted, mailproof.Waived:
 		x.Disposition = d
 	case mailproof.Fixed:

@@ -46,10 +46,11 @@ type Options struct {
 	// Limit is the number of messages per side that may be held in memory;
 	// zero means DefaultLimit. The answer does not depend on it.
 	Limit int
-	// Dispositions returns the decision on a message's exception; nil means
-	// that nothing was decided. It is asked for each exception, whether or
-	// not it is within MaxExceptions.
-	Dispositions func(mailproof.MessageKey) mailproof.Disposition
+	// Dispositions returns the decision on an exception, of which Key, Verdict
+	// and Reasons are set: a decision holds for what it was made for. Nil means
+	// that nothing was decided. It is asked for each exception, whether or not
+	// it is within MaxExceptions, and must not change it.
+	Dispositions func(x *mailproof.Exception) mailproof.Disposition
 	// OnResult receives the verdict of every message once, in an order that is
 	// the same each time but is not that of folders or UIDs. An error from
 	// it ends the comparison.
