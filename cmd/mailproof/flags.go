@@ -29,6 +29,7 @@ type workFlags struct {
 	mapped, exclude                     []string
 	parallel                            int
 	aliases                             string
+	sourceProvider, destinationProvider string
 	depth, sampleSize, seed             string
 	reverify                            bool
 	json                                bool
@@ -59,6 +60,7 @@ func (f *workFlags) addRules(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out source folders: a `pattern` such as \"Archive/*\", or a special use such as '\\Junk' (may be repeated);\nthe report counts what was left out")
 	cmd.Flags().StringVar(&f.aliases, "aliases", "", "addresses that the new server rewrites on purpose: a CSV `file`, one a line: old@old.example,new@new.example;\na message that differs in nothing else is equivalent, with the note recipient-aliased")
 	_ = cmd.MarkFlagFilename("aliases", "csv", "txt")
+	f.addProviders(cmd)
 }
 
 func (f *workFlags) addDepth(cmd *cobra.Command) {
@@ -125,6 +127,9 @@ func (a *app) options(cmd *cobra.Command, f *workFlags, cfg *config.Config, side
 			return o, fmt.Errorf("aliases: %w", err)
 		}
 	}
+	if err := f.providers(cfg, &o.Rules); err != nil {
+		return o, err
+	}
 	if o.DNS, err = f.dns.options(cfg); err != nil {
 		return o, err
 	}
@@ -186,6 +191,8 @@ func (f *dnsFlags) options(cfg *config.Config) (engagement.DNSOptions, error) {
 func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sides []mailproof.Side, o *engagement.Options) error {
 	single := f.source != "" || f.destination != ""
 	defaults := cfg.Defaults(sides...)
+	defaults.Source.Provider = cmp.Or(f.sourceProvider, defaults.Source.Provider)
+	defaults.Destination.Provider = cmp.Or(f.destinationProvider, defaults.Destination.Provider)
 	var entries []config.Entry
 	switch {
 	case single && f.accounts != "":

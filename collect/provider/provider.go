@@ -82,7 +82,7 @@ type Limits struct {
 // Source is where a preset comes from.
 type Source struct {
 	URL     string    `toml:"url" json:"url"`
-	Checked time.Time `toml:"checked" json:"checked"`
+	Checked time.Time `toml:"checked" json:"checked,omitzero"` // zero: known of old, and not looked at for this preset
 	About   string    `toml:"about" json:"about"`
 }
 

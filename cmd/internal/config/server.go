@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/credential"
+	"github.com/mailproof/mailproof/collect/provider"
 )
 
 // Server is what the accounts of a list have in common on one side: from it
@@ -28,6 +29,7 @@ type Server struct {
 	Insecure    string `toml:"insecure"`    // skip-verify
 	Password    string `toml:"password"`    // reference, for rows that carry none; with the same placeholders
 	Connections int    `toml:"connections"` // at most so many at once; 0: as [limits] says
+	Provider    string `toml:"provider"`    // a preset, auto or none; empty: auto
 }
 
 // IsZero reports whether nothing is known of the server.
@@ -52,6 +54,12 @@ func (e *keyError) Hints() []string { return e.hints }
 func (s Server) template(dir string) (t mailproof.Endpoint, given bool, err error) {
 	bad := func(key, format string, args ...any) (mailproof.Endpoint, bool, error) {
 		return mailproof.Endpoint{}, false, &keyError{key: key, reason: fmt.Sprintf(format, args...)}
+	}
+	if err := provider.CheckName(s.Provider); err != nil {
+		return bad("provider", "%s", err)
+	}
+	if preset, ok := provider.Lookup(s.Provider); ok && s.URL == "" && s.Host == "" && preset.Host != "" {
+		s.Host = preset.Host // a provider that has one server for all
 	}
 	if s.URL != "" {
 		if s.Host != "" || s.Port != 0 || s.Security != "" || s.User != "" || s.Authzid != "" || s.CA != "" || s.Insecure != "" {

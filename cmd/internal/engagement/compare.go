@@ -170,7 +170,7 @@ func (e *Engagement) inventoriesOf(ctx context.Context, name string) (src, dst d
 			return nil, err
 		}
 		opened = append(opened, inv)
-		return inv, nil
+		return e.annotate(inv), nil
 	}
 	if src, err = open(mailproof.Source); err == nil {
 		dst, err = open(mailproof.Destination)
@@ -184,7 +184,7 @@ func (e *Engagement) inventoriesOf(ctx context.Context, name string) (src, dst d
 // compareOptions are those of every comparison and plan of an account.
 func (e *Engagement) compareOptions(ctx context.Context, name string, dst diff.Inventory) (diff.Options, error) {
 	o := diff.Options{Rules: e.rules, Aliases: e.Rules.Aliases, MaxExceptions: maxExceptions}
-	o.Rules.Refused = diff.RefusedBy(dst.Scan().Server)
+	o.Rules.Refused = e.refusedCharacters(dst.Scan().Server)
 	passes, err := e.ledger.Passes(ctx)
 	o.Baseline = baseline(passes)
 	return o, err

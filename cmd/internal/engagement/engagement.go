@@ -24,6 +24,7 @@
 package engagement
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,10 +118,17 @@ type Rules struct {
 	// Aliases are addresses that the destination rewrites on purpose, old to
 	// new, as config.ReadAliases returns them.
 	Aliases map[string]string `json:"aliases,omitempty"`
+	// SourceProvider and DestinationProvider name presets of the provider room;
+	// empty or "auto": as recognised, account by account; "none": nothing is
+	// concluded.
+	SourceProvider      string `json:"source_provider,omitempty"`
+	DestinationProvider string `json:"destination_provider,omitempty"`
 }
 
 // IsZero reports whether no rule was given.
-func (r Rules) IsZero() bool { return r.noFolders() && len(r.Aliases) == 0 }
+func (r Rules) IsZero() bool { return r.noFolders() && len(r.Aliases) == 0 && r.noProviders() }
+
+func (r Rules) noProviders() bool { return r.SourceProvider == "" && r.DestinationProvider == "" }
 
 func (r Rules) noFolders() bool { return len(r.Map) == 0 && len(r.Exclude) == 0 }
 
@@ -201,10 +209,11 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 }
 
 // keepRules fetches the rules that were not given from the ledger: those about
-// folders and the aliases each as a whole. What was given is kept there.
+// folders and the aliases each as a whole, the providers each by itself. What
+// was given is kept there.
 func (e *Engagement) keepRules(ctx context.Context, writable bool) error {
 	given := !e.Rules.IsZero()
-	if e.Rules.noFolders() || len(e.Rules.Aliases) == 0 {
+	if e.Rules.noFolders() || len(e.Rules.Aliases) == 0 || e.Rules.SourceProvider == "" || e.Rules.DestinationProvider == "" {
 		kept, err := e.ledger.Engagement(ctx)
 		if err != nil {
 			return err
@@ -221,6 +230,8 @@ func (e *Engagement) keepRules(ctx context.Context, writable bool) error {
 		if len(e.Rules.Aliases) == 0 {
 			e.Rules.Aliases = rules.Aliases
 		}
+		e.Rules.SourceProvider = cmp.Or(e.Rules.SourceProvider, rules.SourceProvider)
+		e.Rules.DestinationProvider = cmp.Or(e.Rules.DestinationProvider, rules.DestinationProvider)
 	}
 	if !given || !writable {
 		return nil

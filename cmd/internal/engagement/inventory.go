@@ -92,6 +92,16 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 		return collect.Summary{}, collect.Failed(ctx, rec, o, mailproof.ServerInfo{Address: a.Endpoint(o.Side).Address()}, err)
 	}
 	defer done()
+	if o.Side == mailproof.Source {
+		omitted, err := e.omit(ctx, r)
+		if err != nil {
+			if ctx.Err() != nil {
+				return collect.Summary{}, err
+			}
+			return collect.Summary{}, collect.Failed(ctx, rec, o, r.Server(), err)
+		}
+		o.Exclude = omitted.excluded(o.Exclude)
+	}
 	return collect.Inventory(ctx, r, rec, o)
 }
 
