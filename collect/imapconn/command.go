@@ -53,13 +53,26 @@ func (s *session) tagged(tag string, st status) bool {
 		_ = s.conn.Conn.Close() // the farewell in s.bye is the reason
 		return true
 	}
-	if s.current == nil || s.current.tag != tag {
+	cmd, ours := s.flying[tag]
+	if !ours {
 		return false
 	}
-	s.current.done <- st
-	s.current = nil
-	s.clean.listening.Store(false)
+	delete(s.flying, tag)
+	cmd.done <- st
+	if s.current == cmd {
+		s.current = nil
+		s.clean.listening.Store(false)
+	}
 	return true
+}
+
+// idle ends the wait for answers where none is due any more.
+func (s *session) idle() {
+	s.mu.Lock() // a command that begins meanwhile writes, and so arms, behind this
+	defer s.mu.Unlock()
+	if len(s.flying) == 0 {
+		s.conn.disarm()
+	}
 }
 
 // argument of a command. A string argument that does not go into quotes is
@@ -94,7 +107,8 @@ func (s *session) begin(untagged func(response)) *command {
 	cmd := &command{tag: fmt.Sprintf("M%d", s.tags), untagged: untagged, goOn: make(chan struct{}, 1), done: make(chan status, 1)}
 	s.mu.Lock()
 	s.current = cmd
-	s.clean.listening.Store(true)
+	s.flying[cmd.tag] = cmd
+	s.clean.listening.Store(untagged != nil)
 	s.mu.Unlock()
 	return cmd
 }
@@ -107,7 +121,7 @@ func (s *session) exec(ctx context.Context, op string, untagged func(response), 
 	}
 	release := s.guard(ctx)
 	st, err := s.run(op, untagged, args)
-	s.conn.disarm()
+	s.idle()
 	return st, release(err)
 }
 

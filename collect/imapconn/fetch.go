@@ -87,6 +87,11 @@ func uidSet(uids []mailproof.UID) imap.UIDSet {
 	return set
 }
 
+// openSet is the set of all UIDs from one on.
+func openSet(from mailproof.UID) imap.UIDSet {
+	return imap.UIDSet{{Start: imap.UID(max(from, 1)), Stop: 0}}
+}
+
 // record is what a FETCH told of one message.
 type record struct {
 	seq uint32

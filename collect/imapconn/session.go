@@ -16,8 +16,9 @@ import (
 
 // session is one signed-in connection. go-imap's client reads from it all the
 // time; commands of our own get their answers from the sanitizer through
-// hooks. At most one command of our own is in flight, and none while the
-// client has one. It is not safe for concurrent use.
+// hooks. Of the commands of our own only APPENDs are in flight beside others,
+// and none is begun while the client has one. It is not safe for concurrent
+// use.
 type session struct {
 	info   mailproof.ServerInfo
 	caps   capabilities
@@ -35,9 +36,10 @@ type session struct {
 	tags        int
 
 	mu      sync.Mutex
-	current *command // in flight
-	bye     *status  // the server's farewell
-	failure error    // why the connection ended
+	current *command            // the latest, which continuation requests and untagged data are for
+	flying  map[string]*command // by tag: all that were not answered
+	bye     *status             // the server's farewell
+	failure error               // why the connection ended
 	done    chan struct{}
 }
 
@@ -75,7 +77,7 @@ func dial(ctx context.Context, c Config, names *nameTable, octets *traffic) (*se
 	if err != nil {
 		return nil, err
 	}
-	s := &session{info: info, caps: w.caps, masker: w.masker, tokens: c.tokens, names: names, conn: w.conn, done: make(chan struct{})}
+	s := &session{info: info, caps: w.caps, masker: w.masker, tokens: c.tokens, names: names, conn: w.conn, flying: map[string]*command{}, done: make(chan struct{})}
 	s.clean = newSanitizer(w.br, hooks{continuation: s.continuation, untagged: s.untagged, unilateral: s.unilateral, tagged: s.tagged})
 	// The client has missed greeting and sign-in: this is how it learns of them.
 	s.clean.out = []byte("* PREAUTH [CAPABILITY " + w.caps.forClient() + "] ready\r\n")

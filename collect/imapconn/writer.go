@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailproof/mailproof"
@@ -19,7 +20,10 @@ import (
 //
 // It serves one call at a time: calls from several goroutines wait for each
 // other. Dial several Writers to write in parallel.
-type Writer struct{ link *link }
+type Writer struct {
+	link   *link
+	singly atomic.Bool // the server offers MULTIAPPEND and does not understand it
+}
 
 // DialWriter connects and signs in. Errors are a [*mailproof.ServerError], or
 // the context's.
@@ -28,7 +32,7 @@ func DialWriter(ctx context.Context, c Config) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{l}, nil
+	return &Writer{link: l}, nil
 }
 
 // Server returns what the server said of itself at the last sign-in.

@@ -1,41 +1,55 @@
 // Package transfer carries out the steps of a copy pass on the destination:
 // it creates and subscribes mailboxes, appends messages and stores flags. The
-// steps are planned by diff from the ledger; transfer plans nothing, compares
+// steps are planned by diff from the ledger, or offered by an inventory pass
+// that reads the source for the first time; transfer plans nothing, compares
 // nothing, and what it reports done is a claim that only the next inventory of
 // the destination turns into evidence.
 //
 // # How a message travels
 //
 // The source hands over the octets of BODY.PEEK[] as a stream. They are
-// spooled, in memory up to [Options.MemoryPerMessage], else to a file, until
-// every announced octet is there and, where the inventory has read the message
-// before, its SHA-256 is the one in the ledger. Only then the APPEND begins: a
-// cut connection to the source can never put half a message on the
-// destination. Not an octet of the message is touched.
+// spooled, in memory or in a file, until every announced octet is there and,
+// where an inventory has read the message before, its SHA-256 is the one in
+// the ledger. Only then the APPEND begins: a cut connection to the source can
+// never put half a message on the destination. Not an octet of the message is
+// touched.
 //
-// # Never twice
+// [Run] fetches what a plan names. A [Sender] takes whole messages from
+// whoever has them and appends them, a batch at a time: MULTIAPPEND (RFC 3502)
+// where it is offered, else many commands in flight (RFC 7888). A batch that
+// is refused as a whole is sent again message by message, so that only what
+// the server minds stays behind.
 //
-// Intended appends are journalled before the first octet is sent. An append
-// whose answer was lost is not sent again by this package: its fate is
-// unknown, the step is reported as failed, and the caller takes a new
-// inventory of the destination before it plans again.
+// # Never twice, never lost
+//
+// A batch is journalled, on disk, before its first octet is sent. Where the
+// answer to it is lost, nothing is sent again before the destination was
+// looked at: what its mailbox got since it was last known, by UID, is read and
+// held against the batch by SHA-256. A message that is there is done. One that
+// is not is sent again, but only if nothing lies there that nobody accounts
+// for, as a server that stores other octets than it was given may have made
+// that of it: then the step is reported as failed, and the next inventory,
+// which has all the tiers of the fingerprint, decides. So does it after the
+// process itself was killed.
 //
 // # What a server refuses
 //
 // A NO to one message concerns that message: the step is recorded as refused
-// with the server's own words and the pass goes on. A full mailbox, a refused
-// sign-in or a server that has gone ends the account's part of the pass.
+// with the server's own words and the pass goes on. So is one that exceeds the
+// server's APPENDLIMIT (RFC 7889) or what its quota leaves (RFC 9208), which is
+// never sent. A full mailbox, a refused sign-in or a server that has gone ends
+// the account's part of the pass.
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/mailproof/mailproof"
 )
@@ -55,36 +69,70 @@ type Destination interface {
 	// Create makes a mailbox; one that exists already is no error.
 	Create(ctx context.Context, mailbox string, use mailproof.SpecialUse) error
 	Subscribe(ctx context.Context, mailbox string) error
-	// Append adds one message of exactly size octets, and returns what
-	// APPENDUID claimed. A refusal is a [mailproof.ServerError].
-	Append(ctx context.Context, mailbox string, flags mailproof.Flags, date time.Time, size int64, body io.Reader) (uidvalidity uint32, uid mailproof.UID, err error)
+	// StartAppend sends a batch and returns when its last octet is on its way;
+	// wait, called once, returns what became of each message. Batches are
+	// answered in the order in which they were started. With singly each
+	// message has an answer of its own. Nothing is sent twice by itself.
+	StartAppend(ctx context.Context, mailbox string, batch []mailproof.Outgoing, singly bool) (wait func(context.Context) ([]mailproof.Receipt, error), err error)
+	// State tells where a mailbox ends.
+	State(ctx context.Context, mailbox string) (mailproof.MailboxState, error)
+	// ReadSince hands over the messages of a mailbox from a UID on, those that
+	// cannot be read with a nil body.
+	ReadSince(ctx context.Context, mailbox string, from mailproof.UID, read func(uid mailproof.UID, size int64, body io.Reader) error) (mailproof.MailboxState, error)
+	// Quota returns the octets used and allowed; ok is false where there is none.
+	Quota(ctx context.Context) (used, limit int64, ok bool, err error)
 	StoreFlags(ctx context.Context, mailbox string, uidvalidity uint32, uid mailproof.UID, add, remove mailproof.Flags) error
 }
 
 // Journal is the part of the ledger that remembers what was intended and what
-// was claimed. Both methods return only when the entry is on disk.
+// was claimed.
 type Journal interface {
-	Intend(ctx context.Context, pass mailproof.PassID, steps []mailproof.Step) error
-	Record(ctx context.Context, pass mailproof.PassID, results []mailproof.StepResult) error
+	// Intend returns when the steps are on disk, with a ticket for each.
+	Intend(ctx context.Context, pass mailproof.PassID, steps []mailproof.Step) (tickets []int64, err error)
+	// Record takes the results of steps by their tickets; 0 is a step that was
+	// not intended. They may reach the disk later.
+	Record(ctx context.Context, pass mailproof.PassID, tickets []int64, results []mailproof.StepResult) error
 }
+
+// Limiter paces what is sent. Wait returns when so many messages and octets may
+// go, or with the error that ends the account's part of the pass.
+type Limiter interface {
+	Wait(ctx context.Context, messages int, octets int64) error
+}
+
+// Spool reads a body to its end, which must come after exactly size octets, and
+// holds it.
+type Spool func(ctx context.Context, size int64, body io.Reader) (Body, error)
 
 // Options says how to copy.
 type Options struct {
 	Pass    mailproof.PassID
 	Account string
-	// MemoryPerMessage is the size up to which a message is spooled in memory;
-	// larger ones go to a file in SpoolDir. 0 means 8 MiB.
-	MemoryPerMessage int64
-	// MemoryInFlight bounds the octets of messages held in memory at once, for
-	// this account. 0 means 32 MiB.
-	MemoryInFlight int64
-	SpoolDir       string // empty means the system's directory for temporary files
+	Spool   Spool // of Run
 	// AppendLimit is the largest message that the destination takes
 	// (RFC 7889); 0 means that it stated none. Larger messages are refused
 	// here, before a single octet of them is fetched.
 	AppendLimit int64
-	Progress    mailproof.Progress
-	Stop        <-chan struct{} // asks to end at the next message boundary, when closed
+	// State is what is known of a destination mailbox from an inventory that
+	// is younger than anything that was sent; nil, or false: it is asked for.
+	State    func(mailbox string) (mailproof.MailboxState, bool)
+	Limiter  Limiter // nil: none
+	Progress mailproof.Progress
+	Stop     <-chan struct{} // asks to end at the next message boundary, when closed
+	// Pause is how long is waited after a lost connection, the first time; it
+	// doubles from loss to loss. Settle is how long a server is given to finish
+	// what it had received. 0 means half a second and two seconds.
+	Pause, Settle time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Pause <= 0 {
+		o.Pause = 500 * time.Millisecond
+	}
+	if o.Settle <= 0 {
+		o.Settle = 2 * time.Second
+	}
+	return o
 }
 
 // Summary is what a copy pass over one account came to.
@@ -112,46 +160,42 @@ func (s *Summary) Add(t Summary) {
 	s.SourceRead += t.SourceRead
 }
 
+// What is asked of the source at once.
 const (
-	batchMessages = 500
-	batchOctets   = 32 << 20
+	fetchMessages = 500
+	fetchOctets   = 32 << 20
 )
 
 // Run carries out steps in their order. The error says why it could not go on;
 // refusals and failures of single steps are in the journal and the summary.
 func Run(ctx context.Context, src Source, dst Destination, j Journal, steps func(yield func(mailproof.Step, error) bool), o Options) (Summary, error) {
-	e := &engine{Options: o, src: src, dst: dst, journal: j}
-	if e.MemoryPerMessage == 0 {
-		e.MemoryPerMessage = 8 << 20
+	r := &run{Options: o, src: src, journal: j, sender: NewSender(ctx, dst, j, o)}
+	err := r.all(ctx, steps)
+	sum, sendErr := r.sender.Close()
+	if sendErr != nil && !errors.Is(err, sendErr) {
+		err = errors.Join(sendErr, err)
 	}
-	if e.MemoryInFlight == 0 {
-		e.MemoryInFlight = 32 << 20
-	}
-	e.budget = semaphore.NewWeighted(e.MemoryInFlight)
-	err := e.run(ctx, steps)
-	return e.sum, err
+	sum.Add(r.sum)
+	return sum, err
 }
 
-type engine struct {
+// run fetches what steps name and hands it to a sender.
+type run struct {
 	Options
 	src     Source
-	dst     Destination
 	journal Journal
-	budget  *semaphore.Weighted
+	sender  *Sender
 	sum     Summary
-	// noMailbox holds the targets that could not be created: what should go
-	// there fails with the reason instead of being refused one by one.
-	noMailbox map[string]string
 }
 
-func (e *engine) run(ctx context.Context, steps func(yield func(mailproof.Step, error) bool)) (err error) {
+func (r *run) all(ctx context.Context, steps func(yield func(mailproof.Step, error) bool)) (err error) {
 	var batch []mailproof.Step
 	var octets int64
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
 		}
-		err := e.appendBatch(ctx, batch)
+		err := r.fetch(ctx, batch)
 		batch, octets = batch[:0], 0
 		return err
 	}
@@ -160,17 +204,17 @@ func (e *engine) run(ctx context.Context, steps func(yield func(mailproof.Step, 
 			err = stepErr
 			return false
 		}
-		if e.stopped() {
+		if r.stopped() {
 			err = ErrStopped
 			return false
 		}
 		if s.Kind != mailproof.AppendMessage {
 			if err = flush(); err == nil {
-				err = e.simple(ctx, s)
+				err = r.sender.Do(ctx, s)
 			}
 			return err == nil
 		}
-		full := len(batch) == batchMessages || octets > 0 && octets+s.Size > batchOctets
+		full := len(batch) == fetchMessages || octets > 0 && octets+s.Size > fetchOctets
 		if full || len(batch) > 0 && batch[0].Source.Mailbox != s.Source.Mailbox {
 			if err = flush(); err != nil {
 				return false
@@ -185,31 +229,157 @@ func (e *engine) run(ctx context.Context, steps func(yield func(mailproof.Step, 
 	return err
 }
 
-// simple carries out a step that moves no message.
-func (e *engine) simple(ctx context.Context, s mailproof.Step) error {
-	var err error
-	switch s.Kind {
-	case mailproof.CreateMailbox:
-		err = e.dst.Create(ctx, s.Target, s.SpecialUse)
-	case mailproof.SubscribeMailbox:
-		err = e.dst.Subscribe(ctx, s.Target)
-	case mailproof.StoreFlags:
-		err = e.dst.StoreFlags(ctx, s.Destination.Mailbox, s.Destination.UIDValidity, s.Destination.UID, s.AddFlags, s.RemoveFlags)
+func (r *run) stopped() bool {
+	select {
+	case <-r.Stop:
+		return true
 	default:
-		return fmt.Errorf("transfer: step kind %d is not known", s.Kind)
+		return false
 	}
-	r := e.result(s, err)
+}
+
+// fetch copies messages of one source mailbox.
+func (r *run) fetch(ctx context.Context, steps []mailproof.Step) error {
+	steps, err := r.withoutTooLarge(ctx, steps)
+	if err != nil || len(steps) == 0 {
+		return err
+	}
+	mailbox := steps[0].Source.Mailbox
+	state, err := r.src.Examine(ctx, mailbox)
+	switch {
+	case err != nil && endsAccount(err):
+		return fmt.Errorf("source folder %q: %w", mailbox, err)
+	case err != nil:
+		return r.fail(ctx, steps, func(mailproof.Step) string { return "source folder cannot be opened: " + err.Error() })
+	case state.UIDValidity != steps[0].Source.UIDValidity:
+		return r.fail(ctx, steps, func(s mailproof.Step) string {
+			return fmt.Sprintf("UIDVALIDITY of the source folder is %d now and was %d when the copy was planned: take a new inventory", state.UIDValidity, s.Source.UIDValidity)
+		})
+	}
+	return r.bodies(ctx, steps)
+}
+
+// withoutTooLarge settles the steps that need not even be fetched.
+func (r *run) withoutTooLarge(ctx context.Context, steps []mailproof.Step) ([]mailproof.Step, error) {
+	var results []mailproof.StepResult
+	rest := make([]mailproof.Step, 0, len(steps))
+	for _, s := range steps {
+		reason := tooLarge(s.Size, r.AppendLimit)
+		if reason == "" {
+			rest = append(rest, s)
+			continue
+		}
+		results = append(results, mailproof.StepResult{Step: s, State: mailproof.StepRefused, Reason: reason, Finished: now()})
+		r.sum.Refused++
+		r.Progress.Add(mailproof.Tick{Kind: mailproof.CopyPass, Account: r.Account, Mailbox: s.Source.Mailbox, Done: 1, DoneBytes: s.Size, Refused: 1})
+	}
+	if len(results) == 0 {
+		return rest, nil
+	}
+	return rest, r.journal.Record(ctx, r.Pass, make([]int64, len(results)), results)
+}
+
+// fail records steps of which nothing can be sent.
+func (r *run) fail(ctx context.Context, steps []mailproof.Step, reason func(mailproof.Step) string) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	results := make([]mailproof.StepResult, len(steps))
+	for i, s := range steps {
+		results[i] = mailproof.StepResult{Step: s, State: mailproof.StepFailed, Reason: reason(s), Finished: now()}
+	}
+	r.sum.Failed += int64(len(steps))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return r.journal.Record(ctx, r.Pass, make([]int64, len(results)), results)
+}
+
+const otherOctets = "the source gave other octets than at its inventory: read it again with inventory --side source --reverify"
+
+// bodies reads the messages of a batch and hands them over, side by side with
+// the sending: while one is on its way to the destination, the next comes from
+// the source.
+func (r *run) bodies(ctx context.Context, steps []mailproof.Step) error {
+	byUID := make(map[mailproof.UID]mailproof.Step, len(steps))
+	want := make([]mailproof.Metadata, len(steps))
+	for i, s := range steps {
+		byUID[s.Source.UID] = s
+		want[i] = mailproof.Metadata{UID: s.Source.UID, Size: s.Size, InternalDate: s.InternalDate, Flags: s.Flags}
+	}
+	slices.SortFunc(want, func(a, b mailproof.Metadata) int { return cmp.Compare(a.UID, b.UID) })
+	taken := map[mailproof.UID]bool{}
+	var altered []mailproof.Step
+	unread, err := r.src.Bodies(ctx, want, func(uid mailproof.UID, size int64, body io.Reader) error {
+		step, ok := byUID[uid]
+		if !ok || taken[uid] {
+			return nil // not asked for, or delivered twice
+		}
+		if r.stopped() {
+			return ErrStopped
+		}
+		b, err := r.Spool(ctx, size, body)
+		if err != nil {
+			return fmt.Errorf("uid %d: %w", uid, err)
+		}
+		r.sum.SourceRead++
+		r.sum.SourceBytes += size
+		taken[uid] = true
+		if t0 := b.T0(); !step.T0.IsZero() && step.T0 != t0 {
+			altered = append(altered, step)
+			return b.Release()
+		}
+		step.Size, step.T0 = size, b.T0()
+		return r.sender.Send(ctx, Message{Step: step, Body: b})
+	})
+	if len(altered) > 0 {
+		err = errors.Join(err, r.fail(ctx, altered, func(mailproof.Step) string { return otherOctets }))
+	}
+	var lost []mailproof.Step
+	for _, s := range steps {
+		if !taken[s.Source.UID] {
+			lost = append(lost, s)
+		}
+	}
+	return errors.Join(err, r.fail(ctx, lost, func(s mailproof.Step) string {
+		switch reason, failed := unread[s.Source.UID]; {
+		case err != nil:
+			return "not reached: " + err.Error()
+		case !failed:
+			return "the source sent no body and no error"
+		default:
+			return "source: " + reason
+		}
+	}))
+}
+
+// simple carries out a step that moves no message.
+func (s *Sender) simple(ctx context.Context, step mailproof.Step) error {
+	var err error
+	switch step.Kind {
+	case mailproof.CreateMailbox:
+		err = s.dst.Create(ctx, step.Target, step.SpecialUse)
+	case mailproof.SubscribeMailbox:
+		err = s.dst.Subscribe(ctx, step.Target)
+	case mailproof.StoreFlags:
+		err = s.dst.StoreFlags(ctx, step.Destination.Mailbox, step.Destination.UIDValidity, step.Destination.UID, step.AddFlags, step.RemoveFlags)
+	default:
+		return fmt.Errorf("transfer: step kind %d is not known", step.Kind)
+	}
+	r := resultOf(step, err)
 	switch {
 	case err == nil:
-		e.countSimple(s.Kind)
-	case s.Kind == mailproof.CreateMailbox && r.State != mailproof.StepDone:
-		if e.noMailbox == nil {
-			e.noMailbox = map[string]string{}
-		}
-		e.noMailbox[s.Target] = r.Reason
-		e.sum.FailedMailboxes++
+		s.countSimple(step)
+	case r.State == mailproof.StepRefused:
+		s.sum.Refused++
+	default:
+		s.sum.Failed++
 	}
-	if jerr := e.journal.Record(ctx, e.Pass, []mailproof.StepResult{r}); jerr != nil {
+	if err != nil && step.Kind == mailproof.CreateMailbox {
+		// What should go there is refused with the reason, and not one by one.
+		s.box(step.Target).refused = r.Reason
+		s.sum.FailedMailboxes++
+	}
+	if jerr := s.journal.Record(ctx, s.o.Pass, []int64{0}, []mailproof.StepResult{r}); jerr != nil {
 		return errors.Join(err, jerr)
 	}
 	if err != nil && endsAccount(err) {
@@ -218,22 +388,23 @@ func (e *engine) simple(ctx context.Context, s mailproof.Step) error {
 	return ctx.Err()
 }
 
-func (e *engine) countSimple(k mailproof.StepKind) {
-	switch k {
+func (s *Sender) countSimple(step mailproof.Step) {
+	switch step.Kind {
 	case mailproof.CreateMailbox:
-		e.sum.Created++
+		s.box(step.Target).created = true
+		s.sum.Created++
 	case mailproof.SubscribeMailbox:
-		e.sum.Subscribed++
+		s.sum.Subscribed++
 	case mailproof.StoreFlags:
-		e.sum.Flagged++
-		e.Progress.Add(mailproof.Tick{Kind: mailproof.CopyPass, Account: e.Account, Mailbox: "", Done: 1})
+		s.sum.Flagged++
+		s.o.Progress.Add(mailproof.Tick{Kind: mailproof.CopyPass, Account: s.o.Account, Done: 1})
 	}
 }
 
-// result classes the end of a step: refused is the server's answer to this
+// resultOf classes the end of a step: refused is the server's answer to this
 // step, failed is anything that a later pass may find otherwise.
-func (e *engine) result(s mailproof.Step, err error) mailproof.StepResult {
-	r := mailproof.StepResult{Step: s, State: mailproof.StepDone, Finished: time.Now().UTC()}
+func resultOf(step mailproof.Step, err error) mailproof.StepResult {
+	r := mailproof.StepResult{Step: step, State: mailproof.StepDone, Finished: now()}
 	if err == nil {
 		return r
 	}
@@ -244,9 +415,6 @@ func (e *engine) result(s mailproof.Step, err error) mailproof.StepResult {
 		if se := (*mailproof.ServerError)(nil); errors.As(err, &se) && se.Words() != "" {
 			r.Reason = se.Words()
 		}
-		e.sum.Refused++
-	default:
-		e.sum.Failed++
 	}
 	return r
 }
@@ -259,195 +427,6 @@ func endsAccount(err error) bool {
 		return false
 	}
 	return true
-}
-
-func (e *engine) stopped() bool {
-	select {
-	case <-e.Stop:
-		return true
-	default:
-		return false
-	}
-}
-
-// appendBatch copies messages of one source mailbox.
-func (e *engine) appendBatch(ctx context.Context, steps []mailproof.Step) error {
-	steps, err := e.withoutHopeless(ctx, steps)
-	if err != nil || len(steps) == 0 {
-		return err
-	}
-	mailbox := steps[0].Source.Mailbox
-	state, err := e.src.Examine(ctx, mailbox)
-	switch {
-	case err != nil && endsAccount(err):
-		return fmt.Errorf("source folder %q: %w", mailbox, err)
-	case err != nil:
-		return e.failAll(ctx, steps, "source folder cannot be opened: "+err.Error())
-	case state.UIDValidity != steps[0].Source.UIDValidity:
-		return e.failAll(ctx, steps, fmt.Sprintf("UIDVALIDITY of the source folder is %d now and was %d when the copy was planned: take a new inventory", state.UIDValidity, steps[0].Source.UIDValidity))
-	}
-	if err := e.journal.Intend(ctx, e.Pass, steps); err != nil {
-		return err
-	}
-	return e.pump(ctx, steps)
-}
-
-// withoutHopeless settles the steps whose end is known before anything is
-// fetched: the destination folder could not be created, or the message is
-// larger than the destination takes.
-func (e *engine) withoutHopeless(ctx context.Context, steps []mailproof.Step) ([]mailproof.Step, error) {
-	var settled []mailproof.StepResult
-	rest := make([]mailproof.Step, 0, len(steps))
-	for _, s := range steps {
-		r := mailproof.StepResult{Step: s, State: mailproof.StepRefused, Finished: time.Now().UTC()}
-		if reason, ok := e.noMailbox[s.Target]; ok {
-			r.Reason = fmt.Sprintf("destination folder %q could not be created: %s", s.Target, reason)
-		} else if e.AppendLimit > 0 && s.Size > e.AppendLimit {
-			r.Reason = fmt.Sprintf("message of %d octets exceeds the destination's APPENDLIMIT of %d", s.Size, e.AppendLimit)
-		} else {
-			rest = append(rest, s)
-			continue
-		}
-		e.sum.Refused++
-		settled = append(settled, r)
-		e.Progress.Add(mailproof.Tick{Kind: mailproof.CopyPass, Account: e.Account, Mailbox: s.Source.Mailbox, Done: 1, DoneBytes: s.Size, Refused: 1})
-	}
-	if len(settled) == 0 {
-		return rest, nil
-	}
-	return rest, e.journal.Record(ctx, e.Pass, settled)
-}
-
-func (e *engine) failAll(ctx context.Context, steps []mailproof.Step, reason string) error {
-	results := make([]mailproof.StepResult, len(steps))
-	for i, s := range steps {
-		results[i] = mailproof.StepResult{Step: s, State: mailproof.StepFailed, Reason: reason, Finished: time.Now().UTC()}
-	}
-	e.sum.Failed += int64(len(steps))
-	return e.journal.Record(ctx, e.Pass, results)
-}
-
-// pump reads the messages of a batch and appends them, side by side: while one
-// message is on its way to the destination, the next comes from the source.
-func (e *engine) pump(ctx context.Context, steps []mailproof.Step) error {
-	byUID := make(map[mailproof.UID]mailproof.Step, len(steps))
-	want := make([]mailproof.Metadata, len(steps))
-	for i, s := range steps {
-		byUID[s.Source.UID] = s
-		want[i] = mailproof.Metadata{UID: s.Source.UID, Size: s.Size, InternalDate: s.InternalDate, Flags: s.Flags}
-	}
-	sortByUID(want)
-
-	// The appender is never cut off by trouble at the source: an APPEND whose
-	// answer is not awaited has an unknown fate. Trouble at the destination
-	// ends the fetching.
-	fetchCtx, stopFetching := context.WithCancel(ctx)
-	defer stopFetching()
-	ready := make(chan spooled, 16)
-	appended := make(chan error, 1)
-	go func() {
-		err := e.appendAll(ctx, ready)
-		if err != nil {
-			stopFetching()
-		}
-		appended <- err
-	}()
-	fetched := map[mailproof.UID]bool{}
-	unread, fetchErr := e.src.Bodies(fetchCtx, want, func(uid mailproof.UID, size int64, body io.Reader) error {
-		step, ok := byUID[uid]
-		if !ok || fetched[uid] {
-			return nil // not asked for, or delivered twice
-		}
-		if e.stopped() {
-			return ErrStopped
-		}
-		m, err := e.spool(fetchCtx, step, size, body)
-		if err != nil {
-			return err
-		}
-		select {
-		case ready <- m:
-			fetched[uid] = true
-			return nil
-		case <-fetchCtx.Done():
-			return errors.Join(fetchCtx.Err(), m.release())
-		}
-	})
-	close(ready)
-	err := <-appended
-	if err == nil || ctx.Err() != nil {
-		err = errors.Join(err, fetchErr)
-	}
-	for m := range ready { // what the appender left behind
-		fetched[m.step.Source.UID] = false
-		err = errors.Join(err, m.release())
-	}
-	var lost []mailproof.StepResult
-	for _, s := range steps {
-		reason, failed := unread[s.Source.UID]
-		switch {
-		case fetched[s.Source.UID]:
-			continue
-		case err != nil:
-			reason = "not reached: " + err.Error()
-		case !failed:
-			reason = "the source sent no body and no error"
-		default:
-			reason = "source: " + reason
-		}
-		lost = append(lost, mailproof.StepResult{Step: s, State: mailproof.StepFailed, Reason: reason, Finished: time.Now().UTC()})
-	}
-	if len(lost) == 0 {
-		return err
-	}
-	e.sum.Failed += int64(len(lost))
-	recordCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	return errors.Join(err, e.journal.Record(recordCtx, e.Pass, lost))
-}
-
-// appendAll sends what is ready until there is no more. It ends early only for
-// an error that ends the account.
-func (e *engine) appendAll(ctx context.Context, ready <-chan spooled) error {
-	for m := range ready {
-		if err := e.appendOne(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *engine) appendOne(ctx context.Context, m spooled) error {
-	r := mailproof.StepResult{Step: m.step, Finished: time.Now().UTC()}
-	var err error
-	if want := m.step.T0; !want.IsZero() && want != m.t0 {
-		r.State = mailproof.StepFailed
-		r.Reason = "the source gave other octets than at its inventory: read it again with inventory --side source --reverify"
-		e.sum.Failed++
-	} else {
-		var uidvalidity uint32
-		var uid mailproof.UID
-		uidvalidity, uid, err = e.dst.Append(ctx, m.step.Target, m.step.Flags, m.step.InternalDate, m.size, m.reader())
-		r = e.result(m.step, err)
-		r.UIDValidity, r.UID, r.Octets = uidvalidity, uid, m.size
-	}
-	tick := mailproof.Tick{Kind: mailproof.CopyPass, Account: e.Account, Mailbox: m.step.Source.Mailbox, Done: 1, DoneBytes: m.size}
-	if r.State == mailproof.StepDone {
-		e.sum.Appended++
-		e.sum.AppendedBytes += m.size
-	} else {
-		tick.Refused = 1
-	}
-	e.Progress.Add(tick)
-	// An answer that came is recorded even when the pass is being cancelled.
-	recordCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	jerr := e.journal.Record(recordCtx, e.Pass, []mailproof.StepResult{r})
-	relErr := m.release()
-	if err != nil && !endsAccount(err) {
-		err = nil
-	}
-	return errors.Join(err, jerr, relErr)
 }
 
 // hashOf returns the SHA-256 that a running hash has come to.

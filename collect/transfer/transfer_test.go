@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/spool"
 )
 
 // fakeSource serves bodies by mailbox and UID, and can fail in each way that
@@ -87,6 +88,9 @@ type fakeDestination struct {
 	createErr map[string]error
 	appendErr func(mailbox string, body []byte) error
 	next      mailproof.UID
+	uids      map[string][]mailproof.UID
+	noMulti   bool
+	quota     int64
 }
 
 func (f *fakeDestination) Create(_ context.Context, mailbox string, _ mailproof.SpecialUse) error {
@@ -101,21 +105,104 @@ func (f *fakeDestination) Create(_ context.Context, mailbox string, _ mailproof.
 
 func (f *fakeDestination) Subscribe(context.Context, string) error { return nil }
 
-func (f *fakeDestination) Append(_ context.Context, mailbox string, _ mailproof.Flags, _ time.Time, size int64, body io.Reader) (uint32, mailproof.UID, error) {
-	b, err := io.ReadAll(body)
-	if err != nil || int64(len(b)) != size {
-		return 0, 0, fmt.Errorf("announced %d octets, got %d, %v", size, len(b), err)
-	}
-	if f.appendErr != nil {
-		if err := f.appendErr(mailbox, b); err != nil {
-			return 0, 0, err
-		}
-	}
+// StartAppend adds a batch as a whole, or each message by itself. appendErr
+// refuses a message, or, with an error of the connection, loses it before
+// anything of the command is carried out.
+func (f *fakeDestination) StartAppend(_ context.Context, mailbox string, batch []mailproof.Outgoing, singly bool) (func(context.Context) ([]mailproof.Receipt, error), error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mailboxes[mailbox] = append(f.mailboxes[mailbox], b)
-	f.next++
-	return 7, f.next, nil
+	receipts := make([]mailproof.Receipt, len(batch))
+	bodies := make([][]byte, len(batch))
+	for i, m := range batch {
+		b, err := io.ReadAll(m.Body)
+		if err != nil || int64(len(b)) != m.Size {
+			return nil, fmt.Errorf("announced %d octets, got %d, %v", m.Size, len(b), err)
+		}
+		bodies[i] = b
+	}
+	var lost error
+	add := func(i int) {
+		f.mailboxes[mailbox] = append(f.mailboxes[mailbox], bodies[i])
+		f.next++
+		f.uids[mailbox] = append(f.uids[mailbox], f.next)
+		receipts[i] = mailproof.Receipt{Fate: mailproof.FateAdded, UIDValidity: 7, UID: f.next}
+	}
+	if singly || f.noMulti {
+		for i := range batch {
+			err := f.refuse(mailbox, bodies[i])
+			switch {
+			case lost != nil:
+				receipts[i].Fate = mailproof.FateNotSent
+			case err == nil:
+				add(i)
+			case mailproof.KindOf(err) == mailproof.ErrConnection:
+				lost = err
+			default:
+				receipts[i] = mailproof.Receipt{Fate: mailproof.FateRefused, Err: err}
+			}
+		}
+	} else if i, err := f.refuseAny(mailbox, bodies); err == nil {
+		for i := range batch {
+			add(i)
+		}
+	} else if mailproof.KindOf(err) == mailproof.ErrConnection {
+		lost = err
+		_ = i
+	} else {
+		for i := range receipts {
+			receipts[i] = mailproof.Receipt{Fate: mailproof.FateRefused, Err: err, Whole: len(batch) > 1}
+		}
+	}
+	return func(context.Context) ([]mailproof.Receipt, error) { return receipts, lost }, nil
+}
+
+func (f *fakeDestination) refuse(mailbox string, body []byte) error {
+	if f.appendErr == nil {
+		return nil
+	}
+	return f.appendErr(mailbox, body)
+}
+
+func (f *fakeDestination) refuseAny(mailbox string, bodies [][]byte) (int, error) {
+	for i, b := range bodies {
+		if err := f.refuse(mailbox, b); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
+func (f *fakeDestination) State(_ context.Context, mailbox string) (mailproof.MailboxState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return mailproof.MailboxState{UIDValidity: 7, UIDNext: f.next + 1, Exists: uint32(len(f.mailboxes[mailbox]))}, nil
+}
+
+func (f *fakeDestination) ReadSince(_ context.Context, mailbox string, from mailproof.UID, read func(mailproof.UID, int64, io.Reader) error) (mailproof.MailboxState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, uid := range f.uids[mailbox] {
+		if uid < from {
+			continue
+		}
+		b := f.mailboxes[mailbox][i]
+		if err := read(uid, int64(len(b)), bytes.NewReader(b)); err != nil {
+			return mailproof.MailboxState{}, err
+		}
+	}
+	return mailproof.MailboxState{UIDValidity: 7, UIDNext: f.next + 1}, nil
+}
+
+func (f *fakeDestination) Quota(context.Context) (int64, int64, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var used int64
+	for _, list := range f.mailboxes {
+		for _, b := range list {
+			used += int64(len(b))
+		}
+	}
+	return used, f.quota, f.quota > 0, nil
 }
 
 func (f *fakeDestination) StoreFlags(_ context.Context, mailbox string, _ uint32, uid mailproof.UID, add, _ mailproof.Flags) error {
@@ -133,21 +220,25 @@ type journal struct {
 	intended map[mailproof.MessageKey]bool
 	results  []mailproof.StepResult
 	err      error
+	tickets  int64
 }
 
-func (j *journal) Intend(_ context.Context, _ mailproof.PassID, steps []mailproof.Step) error {
+func (j *journal) Intend(_ context.Context, _ mailproof.PassID, steps []mailproof.Step) ([]int64, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.intended == nil {
 		j.intended = map[mailproof.MessageKey]bool{}
 	}
-	for _, s := range steps {
+	tickets := make([]int64, len(steps))
+	for i, s := range steps {
 		j.intended[s.Source] = true
+		j.tickets++
+		tickets[i] = j.tickets
 	}
-	return j.err
+	return tickets, j.err
 }
 
-func (j *journal) Record(_ context.Context, _ mailproof.PassID, rs []mailproof.StepResult) error {
+func (j *journal) Record(_ context.Context, _ mailproof.PassID, _ []int64, rs []mailproof.StepResult) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, r := range rs {
@@ -172,7 +263,7 @@ func (j *journal) byState(s mailproof.StepState) []mailproof.StepResult {
 // world is a source with messages and the steps that would copy them.
 func world(n int, sizes ...int) (*fakeSource, *fakeDestination, []mailproof.Step) {
 	src := &fakeSource{uidvalidity: 3, bodies: map[string]map[mailproof.UID][]byte{"INBOX": {}}}
-	dst := &fakeDestination{mailboxes: map[string][][]byte{}}
+	dst := &fakeDestination{mailboxes: map[string][][]byte{}, uids: map[string][]mailproof.UID{}}
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	var steps []mailproof.Step
 	for i := range n {
@@ -187,6 +278,22 @@ func world(n int, sizes ...int) (*fakeSource, *fakeDestination, []mailproof.Step
 			Source: mailproof.MessageKey{Side: mailproof.Source, Account: "anna", Mailbox: "INBOX", UIDValidity: 3, UID: uid}})
 	}
 	return src, dst, steps
+}
+
+// options have short pauses and no limits.
+func options() Options {
+	return Options{Pass: 1, Account: "anna", Spool: spoolIn("", 0, 0), Pause: time.Microsecond, Settle: time.Microsecond}
+}
+
+func with(set func(*Options)) Options {
+	o := options()
+	set(&o)
+	return o
+}
+
+func spoolIn(dir string, perMessage, budget int64) Spool {
+	p := spool.New(spool.Options{Dir: dir, PerMessage: perMessage, Budget: budget})
+	return func(ctx context.Context, size int64, body io.Reader) (Body, error) { return p.Take(ctx, size, body) }
 }
 
 func each(steps []mailproof.Step) func(func(mailproof.Step, error) bool) {
@@ -279,13 +386,14 @@ func TestCopy(t *testing.T) {
 			}},
 		{name: "small budget, everything through files", arrived: 1200,
 			set: func(_ *fakeSource, _ *fakeDestination, o *Options, _ []mailproof.Step) {
-				o.MemoryPerMessage, o.MemoryInFlight = 200, 9000
+				o.Spool = spoolIn("", 200, 9000)
 			}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			src, dst, steps := world(1200)
-			spool := t.TempDir()
-			o := Options{Pass: 1, Account: "anna", SpoolDir: spool}
+			dir := t.TempDir()
+			o := options()
+			o.Spool = spoolIn(dir, 0, 0)
 			if tt.set != nil {
 				tt.set(src, dst, &o, steps)
 			}
@@ -311,7 +419,7 @@ func TestCopy(t *testing.T) {
 					t.Errorf("reason %+v, want %q", bad, tt.reason)
 				}
 			}
-			if left, err := os.ReadDir(spool); err != nil || len(left) != 0 {
+			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 				t.Errorf("left in the spool: %v, %v", left, err)
 			}
 		})
@@ -328,7 +436,7 @@ func TestCreateRefused(t *testing.T) {
 	dst.createErr = map[string]error{"Odd": &mailproof.ServerError{Kind: mailproof.ErrRefused, Text: "Folder name is reserved"}}
 	all := append([]mailproof.Step{{Kind: mailproof.CreateMailbox, Target: "Odd"}, {Kind: mailproof.CreateMailbox, Target: "Fine"}, {Kind: mailproof.SubscribeMailbox, Target: "Fine"}}, steps...)
 	j := &journal{t: t}
-	sum, err := Run(t.Context(), src, dst, j, each(all), Options{})
+	sum, err := Run(t.Context(), src, dst, j, each(all), options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +468,7 @@ func TestStopAnywhere(t *testing.T) {
 		if n == 0 {
 			once.Do(func() { close(stop) })
 		}
-		_, err := Run(t.Context(), src, dst, j, each(steps), Options{Stop: stop})
+		_, err := Run(t.Context(), src, dst, j, each(steps), with(func(o *Options) { o.Stop = stop }))
 		arrived := len(dst.mailboxes["INBOX"])
 		if arrived < n || arrived != len(j.byState(mailproof.StepDone)) {
 			t.Errorf("stopped after %d: %d arrived, %d in the journal", n, arrived, len(j.byState(mailproof.StepDone)))
@@ -377,13 +485,13 @@ func TestCancel(t *testing.T) {
 	src, dst, steps := world(1000)
 	ctx, cancel := context.WithCancel(t.Context())
 	dst.appendErr = func(string, []byte) error {
-		if len(dst.mailboxes["INBOX"]) == 10 {
+		if len(dst.mailboxes["INBOX"]) >= 10 {
 			cancel()
 		}
 		return nil
 	}
 	j := &journal{t: t}
-	if _, err := Run(ctx, src, dst, j, each(steps), Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, src, dst, j, each(steps), options()); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
 	checkIntact(t, src, dst, len(j.byState(mailproof.StepDone)))
@@ -393,7 +501,7 @@ func TestCancel(t *testing.T) {
 func TestJournalFails(t *testing.T) {
 	src, dst, steps := world(5)
 	full := errors.New("disk full")
-	if _, err := Run(t.Context(), src, dst, &journal{t: t, err: full}, each(steps), Options{}); !errors.Is(err, full) {
+	if _, err := Run(t.Context(), src, dst, &journal{t: t, err: full}, each(steps), options()); !errors.Is(err, full) {
 		t.Fatalf("error %v", err)
 	}
 	checkIntact(t, src, dst, 0)
@@ -411,7 +519,7 @@ func TestPlanFails(t *testing.T) {
 			}
 		}
 		yield(mailproof.Step{}, bad)
-	}, Options{})
+	}, options())
 	if !errors.Is(err, bad) {
 		t.Fatalf("error %v", err)
 	}

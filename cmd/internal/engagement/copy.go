@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/collect/transfer"
 	"github.com/mailproof/mailproof/diff"
@@ -174,9 +176,7 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 			return err
 		}
 		defer closeDestination()
-		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused}, wanted, transfer.Options{
-			Pass: pass, Account: a.Name, AppendLimit: dst.Server().AppendLimit, Progress: progress, Stop: e.Stop,
-		})
+		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused}, wanted, e.sending(a.Name, pass, dst, progress))
 		return err
 	})
 	// Only a copy that carried out its whole plan is a base that later changes
@@ -250,17 +250,25 @@ func (r *refusals) note(results []mailproof.StepResult) {
 	}
 }
 
+// sending is how messages are handed to the destination.
+func (e *Engagement) sending(account string, pass mailproof.PassID, dst *imapconn.Writer, progress mailproof.Progress) transfer.Options {
+	return transfer.Options{
+		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, Progress: progress, Stop: e.Stop,
+		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) { return e.spool.Take(ctx, size, body) },
+	}
+}
+
 // journal lends the ledger to the transfer room.
 type journal struct {
 	ledger  *ledger.Ledger
 	refused *refusals
 }
 
-func (j journal) Intend(ctx context.Context, pass mailproof.PassID, steps []mailproof.Step) error {
-	return j.ledger.Intend(ctx, pass, steps)
+func (j journal) Intend(ctx context.Context, pass mailproof.PassID, steps []mailproof.Step) ([]int64, error) {
+	return j.ledger.IntendAll(ctx, pass, steps)
 }
 
-func (j journal) Record(ctx context.Context, pass mailproof.PassID, results []mailproof.StepResult) error {
+func (j journal) Record(ctx context.Context, pass mailproof.PassID, tickets []int64, results []mailproof.StepResult) error {
 	j.refused.note(results)
-	return j.ledger.Record(ctx, pass, results)
+	return j.ledger.RecordAll(ctx, pass, tickets, results)
 }

@@ -44,6 +44,7 @@ import (
 	"github.com/mailproof/mailproof/collect"
 	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/collect/spool"
 	"github.com/mailproof/mailproof/collect/transfer"
 	"github.com/mailproof/mailproof/diff"
 	"github.com/mailproof/mailproof/report"
@@ -142,6 +143,8 @@ type Engagement struct {
 	refused refusals
 	wrong   wrongLogins
 	lines   lines
+	most    listAtMost // exceptions of one account that are listed
+	spool   *spool.Pool // of all accounts: what they hold in memory together is bounded
 }
 
 // Open opens the engagement in dir for writing, and makes the ledger where
@@ -198,6 +201,7 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 	if e.Progress == nil {
 		e.Progress = func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) { return nil, func() {} }
 	}
+	e.spool = spool.New(spool.Options{})
 	if err := e.keepRules(ctx, writable); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ type FetchedBody struct {
 	Changed    []string `json:"changed"`
 	File       string   `json:"file,omitempty"` // that it was written to
 
-	head spool
+	head firstOctets
 }
 
 // TextDiff is the difference of one text part.
@@ -160,7 +160,7 @@ func (e *Engagement) fetchBody(ctx context.Context, login Account, m *mailproof.
 	var fp mailproof.Fingerprint
 	got := false
 	unread, err := r.Bodies(ctx, []mailproof.Metadata{m.Metadata}, func(_ mailproof.UID, size int64, body io.Reader) error {
-		b.head = spool{most: maxFetched}
+		b.head = firstOctets{most: maxFetched}
 		if err := out.reset(); err != nil {
 			return err
 		}
@@ -202,14 +202,14 @@ func (e *Engagement) fetchBody(ctx context.Context, login Account, m *mailproof.
 	return b, nil
 }
 
-// spool keeps the first octets of what is written to it.
-type spool struct {
+// firstOctets keeps the first octets of what is written to it.
+type firstOctets struct {
 	bytes.Buffer
 	most int
 	cut  bool
 }
 
-func (s *spool) Write(p []byte) (int, error) {
+func (s *firstOctets) Write(p []byte) (int, error) {
 	room := max(0, s.most-s.Len())
 	if len(p) > room {
 		s.cut = true

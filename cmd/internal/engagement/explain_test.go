@@ -78,7 +78,7 @@ func TestFetchedIsBounded(t *testing.T) {
 	if unified("x", a, a) != "" {
 		t.Error("equal texts differ")
 	}
-	s := spool{most: 10}
+	s := firstOctets{most: 10}
 	for range 5 {
 		if n, err := s.Write([]byte("1234")); n != 4 || err != nil {
 			t.Fatal(n, err)
