@@ -69,6 +69,8 @@ type Relay struct {
 	armed bool
 	seen  int // how often the stage was reached since Arm
 	fired int
+	open  int // connections
+	peak  int
 }
 
 // New starts a relay on loopback.
@@ -119,6 +121,20 @@ func (r *Relay) Fired() int {
 	return r.fired
 }
 
+// Peak is the largest number of connections that were open at once.
+func (r *Relay) Peak() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peak
+}
+
+func (r *Relay) count(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open += n
+	r.peak = max(r.peak, r.open)
+}
+
 // reached says what is to happen at a stage, "" for nothing.
 func (r *Relay) reached(s Stage) Action {
 	r.mu.Lock()
@@ -151,6 +167,8 @@ func (r *Relay) connection(client net.Conn) {
 		_ = client.Close() // the client sees a connection that ends at once, as from a dead server
 		return
 	}
+	r.count(1)
+	defer r.count(-1)
 	l := &link{relay: r, client: client.(*net.TCPConn), server: server.(*net.TCPConn), ended: make(chan struct{})}
 	stop := context.AfterFunc(r.ctx, l.end)
 	defer stop()
@@ -187,8 +205,14 @@ type scan interface {
 
 // pump copies src to dst and strikes where it must.
 func (l *link) pump(dst, src *net.TCPConn, s scan) {
-	defer func() { _ = dst.CloseWrite() }() // the other direction may go on
 	fromServer := src == l.server
+	defer func() {
+		if fromServer {
+			_ = dst.CloseWrite() // what the client still has to say may go on
+			return
+		}
+		l.end() // a client that hung up reads no more
+	}()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buffer)
