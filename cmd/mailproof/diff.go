@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -155,7 +157,7 @@ func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
 	var noted, rest int64
 	t := a.table("", "", "", "", "")
 	var why []string
-	groups := groupExceptions(list)
+	groups := groupExceptions(openFirst(list))
 	for _, g := range groups {
 		switch x := g[0]; {
 		case x.Disposition == mailproof.Noted:
@@ -163,10 +165,10 @@ func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
 		case t.Len() == most:
 			rest += int64(len(g))
 		case len(g) == 1:
-			t.row("  "+x.ID, x.Account, x.Mailbox, fmt.Sprintf("uid %d", x.Key.UID), x.Verdict.String())
+			t.row("  "+x.ID, x.Account, x.Mailbox, fmt.Sprintf("uid %d", x.Key.UID), verdictAndDecision(x))
 			why = append(why, reasonsOf(x))
 		default:
-			t.row("  "+x.ID+" …", x.Account, countOf(foldersOf(g), "folder"), countOf(int64(len(g)), "message"), x.Verdict.String())
+			t.row("  "+x.ID+" …", x.Account, countOf(foldersOf(g), "folder"), countOf(int64(len(g)), "message"), verdictAndDecision(x))
 			why = append(why, reasonsOf(x))
 		}
 	}
@@ -180,8 +182,9 @@ func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
 			fmt.Fprintln(a.out, "         "+clean(why[i]))
 		}
 	}
-	if t.Len() > 0 {
-		a.hintf("mailproof explain %s shows both sides of one, what differs and what to do", firstOpen(groups))
+	if id := firstOpen(groups); id != "" {
+		a.hintf("mailproof explain %s shows both sides of one, what differs and what to do", id)
+		a.hintf("mailproof dispose %s --as accepted --by NAME --why TEXT records a decision on it", id)
 	}
 	if rest += omitted; rest > 0 {
 		fmt.Fprintf(a.out, "  … %s more; mailproof diff --format lines names all\n", count(rest))
@@ -191,10 +194,27 @@ func (a *app) printExceptions(list []mailproof.Exception, omitted int64) {
 	}
 }
 
-// firstOpen is the number of the first exception that is listed.
+// openFirst puts those that nobody has decided on before the others.
+func openFirst(list []mailproof.Exception) []mailproof.Exception {
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(x, y mailproof.Exception) int {
+		return cmp.Compare(min(1, x.Disposition), min(1, y.Disposition))
+	})
+	return out
+}
+
+// verdictAndDecision is "missing", or "missing, accepted".
+func verdictAndDecision(x mailproof.Exception) string {
+	if x.Disposition == mailproof.Open {
+		return x.Verdict.String()
+	}
+	return x.Verdict.String() + ", " + x.Disposition.String()
+}
+
+// firstOpen is the number of the first exception that awaits a decision.
 func firstOpen(groups [][]mailproof.Exception) string {
 	for _, g := range groups {
-		if g[0].Disposition != mailproof.Noted {
+		if g[0].NeedsDecision() {
 			return g[0].ID
 		}
 	}

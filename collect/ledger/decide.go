@@ -174,3 +174,55 @@ func (l *Ledger) FindingDecisions(ctx context.Context) ([]FindingDecision, error
 	})
 	return list, err
 }
+
+// RecordedException is an exception as a diff pass recorded it, as far as a
+// decision depends on it.
+type RecordedException struct {
+	Verdict                     mailproof.MessageVerdict
+	Disposition                 mailproof.Disposition // as the diff gave it
+	Reasons                     []mailproof.Reason
+	SourcePass, DestinationPass mailproof.PassID
+}
+
+// LatestExceptions returns what the latest diff pass recorded, by number; 0 and
+// nothing where there was none.
+func (l *Ledger) LatestExceptions(ctx context.Context) (mailproof.PassID, map[string]RecordedException, error) {
+	var pass mailproof.PassID
+	var found map[string]RecordedException
+	err := l.snapshot(ctx, func(r *reader) error {
+		if _, err := r.one(ctx, "SELECT coalesce(max(pass), 0) FROM result", nil, &pass); err != nil || pass == 0 {
+			return err
+		}
+		var err error
+		found, err = r.recordedExceptions(ctx, pass)
+		return err
+	})
+	return pass, found, err
+}
+
+// ExceptionsOf returns what a diff pass recorded, by number.
+func (l *Ledger) ExceptionsOf(ctx context.Context, pass mailproof.PassID) (found map[string]RecordedException, err error) {
+	err = l.snapshot(ctx, func(r *reader) (err error) {
+		found, err = r.recordedExceptions(ctx, pass)
+		return err
+	})
+	return found, err
+}
+
+func (r *reader) recordedExceptions(ctx context.Context, pass mailproof.PassID) (map[string]RecordedException, error) {
+	found := map[string]RecordedException{}
+	err := r.each(ctx, `SELECT x.series, x.number, x.verdict, x.disposition, x.reasons, coalesce(r.source_pass, 0), coalesce(r.destination_pass, 0)
+		FROM exception x JOIN result r ON r.pass = x.pass AND r.account = x.account WHERE x.pass = ?`, []any{int64(pass)}, func(row scanFunc) error {
+		var x RecordedException
+		var series string
+		var number int64
+		var reasons [][2]string
+		err := row(&series, &number, enum{&x.Verdict}, enum{&x.Disposition}, document{&reasons}, &x.SourcePass, &x.DestinationPass)
+		for _, p := range reasons {
+			x.Reasons = append(x.Reasons, mailproof.Reason{Code: p[0], Evidence: p[1]})
+		}
+		found[exceptionID(series, number)] = x
+		return err
+	})
+	return found, err
+}

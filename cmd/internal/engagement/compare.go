@@ -1,6 +1,7 @@
 package engagement
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,9 @@ import (
 type Comparison struct {
 	Accounts []mailproof.AccountResult
 	Totals   mailproof.Counts
-	Sample   *report.Sample  // what a sample says of all; nil where none was taken
-	Depth    mailproof.Depth // how much was read, of the side of which the least was
+	Sample   *report.Sample      // what a sample says of all; nil where none was taken
+	Previews []mailproof.Preview // of the accounts whose latest inventory was a preview
+	Depth    mailproof.Depth     // how much was read, of the side of which the least was
 	Took     time.Duration
 }
 
@@ -45,16 +47,24 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	if err != nil {
 		return c, err
 	}
+	decided, err := e.said(ctx)
+	if err != nil {
+		return c, err
+	}
+	listings := make([]*mailproof.Preview, len(names))
 	var mu sync.Mutex // results are streamed one account at a time
 	sampled := map[string]*sampling{}
 	err = e.eachName(ctx, names, onResult != nil, func(ctx context.Context, i int, name string) error {
-		r, s, err := e.compareOne(ctx, name, samples, onResult)
+		r, s, p, err := e.compareOne(ctx, name, samples, decided, onResult)
 		if err != nil {
 			return fmt.Errorf("compare account %s: %w", name, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		c.Accounts[i] = r
+		if p != nil {
+			listings[i] = &p.Preview
+		}
 		if s != nil {
 			sampled[name] = s
 		}
@@ -69,6 +79,11 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	for _, a := range c.Accounts {
 		c.Totals.Add(a.Counts)
 	}
+	for _, p := range listings {
+		if p != nil {
+			c.Previews = append(c.Previews, *p)
+		}
+	}
 	c.Sample = sampleResult(sampled)
 	if c.Depth, err = e.comparedDepth(ctx, c); err != nil {
 		return c, err
@@ -77,19 +92,26 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	return c, nil
 }
 
-// compareOne compares one account, and counts its sample where the source was
-// sampled.
-func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, onResult func(diff.Result) error) (r mailproof.AccountResult, sampled *sampling, err error) {
+// compareOne compares one account, counts its sample where the source was
+// sampled, and what its listings show where a preview was taken.
+func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, decided said, onResult func(diff.Result) error) (r mailproof.AccountResult, sampled *sampling, listed *previewed, err error) {
 	src, dst, done, err := e.inventoriesOf(ctx, name)
 	if err != nil {
-		return r, nil, err
+		return r, nil, nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	o, err := e.compareOptions(ctx, name, dst)
 	if err != nil {
-		return r, nil, err
+		return r, nil, nil, err
+	}
+	if listed, err = e.previewOf(ctx, src, dst, o, onResult != nil); err != nil {
+		return r, nil, nil, err
+	}
+	if listed != nil && onResult != nil {
+		onResult = listed.beside(onResult)
 	}
 	o.OnResult = onResult
+	o.Dispositions = decided.on(readingsOf(src, dst))
 	if s, ok := samples[src.Scan().Pass]; ok {
 		sampled = newSampling(s)
 		o.OnResult = func(res diff.Result) error {
@@ -101,12 +123,21 @@ func (e *Engagement) compareOne(ctx context.Context, name string, samples map[ma
 		}
 	}
 	if r, err = diff.Compare(ctx, src, dst, o); err != nil {
-		return r, nil, err
+		return r, nil, nil, err
+	}
+	if listed != nil {
+		r.Findings = append(r.Findings, listed.shallow(name))
 	}
 	if sampled != nil {
 		sampled.unread = !readToEnd(&r)
 	}
-	return r, sampled, e.explainRefusals(ctx, &r)
+	r.Findings = decided.accept(r.Findings)
+	r.Verdict = mailproof.Roll(r.Findings)
+	if err := e.explainRefusals(ctx, &r); err != nil {
+		return r, nil, nil, err
+	}
+	decided.explain(&r, readingsOf(src, dst))
+	return r, sampled, listed, nil
 }
 
 // readToEnd reports whether every message of the source is listed.
@@ -183,7 +214,7 @@ func (e *Engagement) inventoriesOf(ctx context.Context, name string) (src, dst d
 
 // compareOptions are those of every comparison and plan of an account.
 func (e *Engagement) compareOptions(ctx context.Context, name string, dst diff.Inventory) (diff.Options, error) {
-	o := diff.Options{Rules: e.rules, Aliases: e.Rules.Aliases, MaxExceptions: maxExceptions}
+	o := diff.Options{Rules: e.rules, Aliases: e.Rules.Aliases, MaxExceptions: cmp.Or(int(e.most), maxExceptions)}
 	o.Rules.Refused = e.refusedCharacters(dst.Scan().Server)
 	passes, err := e.ledger.Passes(ctx)
 	o.Baseline = baseline(passes)
@@ -278,16 +309,21 @@ func (e *Engagement) eachName(ctx context.Context, names []string, serial bool, 
 // RecordDiff keeps a comparison in the ledger as a diff pass, with the numbers
 // of its exceptions.
 func (e *Engagement) RecordDiff(ctx context.Context, c Comparison) error {
+	_, err := e.recordDiff(ctx, c)
+	return err
+}
+
+func (e *Engagement) recordDiff(ctx context.Context, c Comparison) (mailproof.PassID, error) {
 	pass, end, err := e.beginPass(ctx, mailproof.Pass{Kind: mailproof.DiffPass, Depth: e.Depth})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range c.Accounts {
 		r, err := e.ledger.RecordDiff(ctx, pass, c.Accounts[i])
 		if err != nil {
-			return end(err, 0, 0)
+			return 0, end(err, 0, 0)
 		}
 		c.Accounts[i] = r
 	}
-	return end(nil, c.Totals.SourceMessages+c.Totals.DestinationMessages, 0)
+	return pass, end(nil, c.Totals.SourceMessages+c.Totals.DestinationMessages, 0)
 }

@@ -38,7 +38,12 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 		return nil, err
 	}
 	d.AccountsListed = listed
-	d.FromAccounts(c.Accounts, append(scope, ofPhase(dns, mailproof.Confirmation)...))
+	decided, err := e.said(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.FromAccounts(c.Accounts, append(scope, decided.accept(ofPhase(dns, mailproof.Confirmation))...))
+	d.Decisions = decided.decisions(d.Exceptions)
 	d.DNS, d.Observations = dns, observations
 	kept, err := e.ledger.Engagement(ctx)
 	if err != nil {

@@ -75,6 +75,8 @@ var reasonWords = map[string]words{
 
 	diff.ReasonPreExisting:  {"it was on the destination before anything was copied", "nothing"},
 	diff.ReasonArrivedLater: {"it came to the destination after the first reading, by mail or by a copying program", "nothing, if mail is delivered there already"},
+	reasonUnconfirmed:       {"somebody said that this was fixed; neither side was read since", "run mailproof inventory, then diff"},
+	reasonLapsed:            {"somebody decided on this when the evidence was another one; the decision does not hold for what is found now", "look again, and decide again with mailproof dispose"},
 	diff.ReasonNotFixed:     {"somebody said that this was fixed; it is still found", "look again"},
 
 	diff.ReasonFlags: {"flags or keywords (read, answered, labels) are other ones; the content is not concerned", "mailproof copy carries later changes of flags over"},

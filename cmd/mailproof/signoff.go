@@ -1,0 +1,27 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailproof/mailproof/cmd/internal/engagement"
+)
+
+// signOffCommands are those that lead from the last diff to the signatures.
+func (a *app) signOffCommands() []*cobra.Command {
+	return []*cobra.Command{a.disposeCommand()}
+}
+
+// ledgerMustExist refuses to make a ledger where a person's word is to be
+// recorded: in the wrong directory that would be about nothing.
+func (a *app) ledgerMustExist() error {
+	path := a.within(engagement.LedgerFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s does not exist", engagement.ErrNoLedger, path)
+	}
+	return nil
+}
