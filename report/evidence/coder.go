@@ -1,0 +1,311 @@
+package evidence
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// coder writes or reads one line of JSON. One list of calls describes a line in
+// both directions, so that what is written is exactly what is read: keys in
+// fixed order, no white space, strings as RFC 8785 §3.2.2.2 writes them, whole
+// numbers without sign or leading zero, optional values left out where they are
+// empty. There is one line for one value and one value for one line; whatever
+// else JSON allows is refused.
+type coder struct {
+	buf     []byte // written so far; when reading: what is left
+	size    int    // of the line that is read
+	reading bool
+	some    bool // a field came before
+	err     error
+}
+
+// encode appends the line of v to buf, without a line feed.
+func encode(buf []byte, v line) []byte {
+	c := coder{buf: buf}
+	v.fields(&c)
+	return append(c.buf, '}')
+}
+
+// decode reads a line into v, which must be zero.
+func decode(text []byte, v line) error {
+	c := coder{buf: text, size: len(text), reading: true}
+	v.fields(&c)
+	c.expect("}")
+	if c.err == nil && len(c.buf) > 0 {
+		c.fail("text after the end of the object")
+	}
+	return c.err
+}
+
+// line is one kind of line.
+type line interface{ fields(c *coder) }
+
+func (c *coder) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf("octet %d: %s", c.size-len(c.buf)+1, fmt.Sprintf(format, args...))
+	}
+}
+
+func (c *coder) expect(text string) {
+	if c.err != nil {
+		return
+	}
+	if len(c.buf) < len(text) || string(c.buf[:len(text)]) != text {
+		c.fail("want %s", text)
+		return
+	}
+	c.buf = c.buf[len(text):]
+}
+
+// key opens a field.
+func (c *coder) key(name string) {
+	open := byte(',')
+	if !c.some {
+		open = '{'
+	}
+	c.some = true
+	if !c.reading {
+		c.buf = append(c.buf, open, '"')
+		c.buf = append(c.buf, name...)
+		c.buf = append(c.buf, '"', ':')
+		return
+	}
+	if c.err == nil && !c.at(open, name) {
+		c.fail("want the key %q", name)
+		return
+	}
+	if c.err == nil {
+		c.buf = c.buf[len(name)+4:]
+	}
+}
+
+func (c *coder) at(open byte, name string) bool {
+	b := c.buf
+	n := len(name)
+	return len(b) >= n+4 && b[0] == open && b[1] == '"' && string(b[2:2+n]) == name && b[2+n] == '"' && b[3+n] == ':'
+}
+
+// optional opens a field that is there only where its value is not empty.
+func (c *coder) optional(name string, some bool) bool {
+	if c.reading {
+		open := byte(',')
+		if !c.some {
+			open = '{'
+		}
+		some = c.err == nil && c.at(open, name)
+	}
+	if some {
+		c.key(name)
+	}
+	return some
+}
+
+func (c *coder) str(name string, v *string) {
+	c.key(name)
+	c.stringValue(v)
+}
+
+func (c *coder) optStr(name string, v *string) {
+	if c.optional(name, *v != "") {
+		c.stringValue(v)
+		if c.reading && c.err == nil && *v == "" {
+			c.fail("%q is empty and should be left out", name)
+		}
+	}
+}
+
+func (c *coder) num(name string, v *int64) {
+	c.key(name)
+	c.numberValue(v)
+}
+
+func (c *coder) optNum(name string, v *int64) {
+	if c.optional(name, *v != 0) {
+		c.numberValue(v)
+		if c.reading && c.err == nil && *v == 0 {
+			c.fail("%q is 0 and should be left out", name)
+		}
+	}
+}
+
+func (c *coder) optTrue(name string, v *bool) {
+	if c.optional(name, *v) {
+		if c.reading {
+			c.expect("true")
+		} else {
+			c.buf = append(c.buf, "true"...)
+		}
+		*v = c.err == nil
+	}
+}
+
+func (c *coder) strs(name string, v *[]string) {
+	c.key(name)
+	c.listValue(v)
+}
+
+func (c *coder) optStrs(name string, v *[]string) {
+	if c.optional(name, len(*v) > 0) {
+		c.listValue(v)
+		if c.reading && c.err == nil && len(*v) == 0 {
+			c.fail("%q is empty and should be left out", name)
+		}
+	}
+}
+
+func (c *coder) listValue(v *[]string) {
+	if !c.reading {
+		c.buf = append(c.buf, '[')
+		for i := range *v {
+			if i > 0 {
+				c.buf = append(c.buf, ',')
+			}
+			c.buf = appendString(c.buf, (*v)[i])
+		}
+		c.buf = append(c.buf, ']')
+		return
+	}
+	c.expect("[")
+	for c.err == nil && !bytes.HasPrefix(c.buf, []byte("]")) {
+		if len(*v) > 0 {
+			c.expect(",")
+		}
+		var s string
+		c.stringValue(&s)
+		*v = append(*v, s)
+	}
+	c.expect("]")
+}
+
+func (c *coder) stringValue(v *string) {
+	if !c.reading {
+		c.buf = appendString(c.buf, *v)
+		return
+	}
+	if c.err != nil {
+		return
+	}
+	s, rest, err := readString(c.buf)
+	if err != nil {
+		c.fail("%v", err)
+		return
+	}
+	*v, c.buf = s, rest
+}
+
+func (c *coder) numberValue(v *int64) {
+	if !c.reading {
+		c.buf = strconv.AppendInt(c.buf, *v, 10)
+		return
+	}
+	if c.err != nil {
+		return
+	}
+	n := 0
+	for n < len(c.buf) && c.buf[n] >= '0' && c.buf[n] <= '9' {
+		n++
+	}
+	x, err := strconv.ParseInt(string(c.buf[:n]), 10, 64)
+	if err != nil || n > 1 && c.buf[0] == '0' {
+		c.fail("want a whole number")
+		return
+	}
+	*v, c.buf = x, c.buf[n:]
+}
+
+const hexDigits = "0123456789abcdef"
+
+// shortEscapes are the characters with an escape of two octets.
+var shortEscapes = [256]byte{'"': '"', '\\': '\\', '\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r'}
+
+// appendString writes a string. What is not UTF-8 becomes U+FFFD: JSON has no
+// other octets.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		ch := s[i]
+		switch {
+		case shortEscapes[ch] != 0:
+			b = append(b, '\\', shortEscapes[ch])
+		case ch < ' ':
+			b = append(b, '\\', 'u', '0', '0', hexDigits[ch>>4], hexDigits[ch&15])
+		case ch < utf8.RuneSelf:
+			b = append(b, ch)
+		default:
+			r, n := utf8.DecodeRuneInString(s[i:])
+			b = utf8.AppendRune(b, r)
+			i += n
+			continue
+		}
+		i++
+	}
+	return append(b, '"')
+}
+
+var errString = errors.New("want a string as RFC 8785 writes it")
+
+// readString reads what appendString wrote, and nothing else.
+func readString(b []byte) (s string, rest []byte, err error) {
+	if len(b) == 0 || b[0] != '"' {
+		return "", nil, errString
+	}
+	b = b[1:]
+	plain := true
+	for i := 0; i < len(b); i++ {
+		switch ch := b[i]; {
+		case ch == '"':
+			text := b[:i]
+			if !utf8.Valid(text) {
+				return "", nil, errors.New("the text is not UTF-8")
+			}
+			if plain {
+				return string(text), b[i+1:], nil
+			}
+			s, err = unescape(text)
+			return s, b[i+1:], err
+		case ch < ' ':
+			return "", nil, errors.New("a control character stands in a string")
+		case ch == '\\':
+			plain = false
+			i++
+		}
+	}
+	return "", nil, errors.New("a string has no end")
+}
+
+func unescape(text []byte) (string, error) {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			out = append(out, text[i])
+			continue
+		}
+		i++ // readString has seen that an octet follows
+		if text[i] == 'u' {
+			if i+4 >= len(text) || text[i+1] != '0' || text[i+2] != '0' {
+				return "", errString
+			}
+			hi, lo := bytes.IndexByte([]byte(hexDigits), text[i+3]), bytes.IndexByte([]byte(hexDigits), text[i+4])
+			if hi < 0 || hi > 1 || lo < 0 || shortEscapes[hi<<4|lo] != 0 {
+				return "", errString
+			}
+			out = append(out, byte(hi<<4|lo))
+			i += 4
+			continue
+		}
+		found := false
+		for ch, e := range shortEscapes {
+			if e != 0 && e == text[i] {
+				out, found = append(out, byte(ch)), true
+				break
+			}
+		}
+		if !found {
+			return "", errString
+		}
+	}
+	return string(out), nil
+}
