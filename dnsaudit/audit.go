@@ -50,6 +50,9 @@ type Config struct {
 	// HTTPTimeout bounds each HTTP and SMTP probe; default 10 s.
 	HTTPTimeout time.Duration
 	Roots       *x509.CertPool
+	// Endpoints are where the HTTP and SMTP probes reach a host in place of its
+	// address in DNS: HOST:PORT, as [ParseEndpoint] reads it → IP:PORT.
+	Endpoints map[string]string
 	// Dial opens the connections of the HTTP and SMTP probes; addr is IP:PORT.
 	// Default: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)

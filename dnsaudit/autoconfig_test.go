@@ -81,6 +81,7 @@ func TestAutoconfig(t *testing.T) {
 			})
 			w.cfg.HTTPTimeout = time.Second
 			r := w.audit()
+			withinSeverity(t, r, false)
 			f := expect(t, r, "cl.autoconfig", tt.want)
 			var all []string
 			for _, f := range r.Findings {

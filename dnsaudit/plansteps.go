@@ -258,7 +258,7 @@ func (p Plan) String() string {
 func RollbackZone(plans []Plan) string {
 	var b strings.Builder
 	for _, p := range plans {
-		fmt.Fprintf(&b, "; %s as observed %s: to go back, put these records in place again\n", BothNames(p.Domain), stamp(p.Observed))
+		b.WriteString(rollbackHead + BothNames(p.Domain) + rollbackSeen + stamp(p.Observed) + rollbackTail + "\n")
 		for _, l := range p.Rollback {
 			b.WriteString(l + "\n")
 		}

@@ -242,6 +242,7 @@ func TestScenarios(t *testing.T) {
 			t.Run(s.name, func(t *testing.T) {
 				t.Parallel()
 				r := s.run(t)
+				withinSeverity(t, r, strings.Contains(s.name, "filter"))
 				for id, want := range s.want {
 					f := expect(t, r, id, want)
 					mu.Lock()

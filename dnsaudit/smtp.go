@@ -62,12 +62,12 @@ func (d *dossier) starttls(ctx context.Context, host string) certificate {
 // handshake speaks SMTP up to STARTTLS and returns the chain. No mail
 // transaction is begun.
 func (d *dossier) handshake(ctx context.Context, host string) ([]*x509.Certificate, error) {
-	addrs, err := d.addressesOf(ctx, host)
+	way, err := d.routeTo(ctx, display(host), "25")
 	if err != nil {
 		return nil, err
 	}
 	var used netip.Addr
-	conn, err := d.dialAny(ctx, "tcp", addrs, "25", &used)
+	conn, err := d.dialRoute(ctx, "tcp", way, "25", &used)
 	if err != nil {
 		return nil, plainError(err)
 	}

@@ -102,7 +102,7 @@ func (d *dossier) fetch(ctx context.Context, address string) fetched {
 }
 
 func (f *fetched) get(ctx context.Context, d *dossier, u *url.URL) {
-	addrs, err := d.addressesOf(ctx, u.Hostname())
+	way, err := d.routeTo(ctx, u.Hostname(), portOf(u))
 	if err != nil {
 		f.err = err
 		return
@@ -115,7 +115,7 @@ func (f *fetched) get(ctx context.Context, d *dossier, u *url.URL) {
 			if err != nil {
 				return nil, err
 			}
-			return d.dialAny(ctx, network, addrs, port, &f.addr)
+			return d.dialRoute(ctx, network, way, port, &f.addr)
 		},
 	}
 	defer transport.CloseIdleConnections()
@@ -140,6 +140,16 @@ func (f *fetched) get(ctx context.Context, d *dossier, u *url.URL) {
 		body, f.tooLong = body[:maxBody], true
 	}
 	f.body = string(bytes.ToValidUTF8(body, []byte("�")))
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
 }
 
 // dialAny tries the addresses in turn, IPv4 first.

@@ -165,6 +165,7 @@ func TestWeb(t *testing.T) {
 				tt.setup(w)
 			}
 			r := w.audit()
+			withinSeverity(t, r, false)
 			for id, want := range tt.want {
 				expect(t, r, id, want)
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,14 +41,16 @@ not run.`,
   mailproof dns --domain northgate.example --profile meridian.toml --resolver 9.9.9.9
   mailproof dns plan --domain northgate.example --profile meridian.toml --old-profile oldhost.toml
   mailproof dns --watch --dir northgate
+  mailproof dns --domain northgate.example --profile meridian.toml --http --starttls
+  mailproof dns --list-checks
   mailproof dns --list-profiles`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case listChecks:
-				return a.printChecks()
+				return a.printChecks(asJSON)
 			case listProfiles:
-				return a.printProfiles()
+				return a.printProfiles(asJSON)
 			}
 			cfg, err := a.config()
 			if err != nil {
@@ -84,7 +88,7 @@ not run.`,
 	w.add(cmd)
 	cmd.AddCommand(a.dnsPlanCommand())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print findings and observations as JSON")
-	cmd.Flags().BoolVar(&listChecks, "list-checks", false, "list the checks with their references, and stop")
+	cmd.Flags().BoolVar(&listChecks, "list-checks", false, "list the checks with their references and their severity at each phase, and stop")
 	cmd.Flags().BoolVar(&listProfiles, "list-profiles", false, "list the known providers, and stop")
 	cmd.Flags().BoolVar(&noRecord, "no-record", false, "keep nothing: neither make nor touch a ledger")
 	return cmd
@@ -116,9 +120,9 @@ func (a *app) printDNS(res engagement.DNSResult, asJSON bool) error {
 	for _, f := range res.Findings {
 		a.printFinding(f)
 	}
-	for domain, ids := range res.Detected {
-		if len(ids) > 0 {
-			fmt.Fprintf(a.out, "%s points to %s now\n", clean(domain), clean(strings.Join(ids, ", ")))
+	for _, domain := range slices.Sorted(maps.Keys(res.Detected)) {
+		if ids := res.Detected[domain]; len(ids) > 0 {
+			fmt.Fprintf(a.out, "%s points to %s now\n", clean(dnsaudit.BothNames(domain)), clean(strings.Join(ids, ", ")))
 		}
 	}
 	a.printDNSLine(res)
@@ -141,7 +145,7 @@ func (a *app) printDNSLine(res engagement.DNSResult) {
 
 // printFinding prints one finding: what, where, what was seen, what to do.
 func (a *app) printFinding(f mailproof.Finding) {
-	where := f.Domain
+	where := dnsaudit.BothNames(f.Domain)
 	if where == "" {
 		where = strings.TrimSpace(f.Account + " " + f.Mailbox)
 	}
@@ -152,6 +156,7 @@ func (a *app) printFinding(f mailproof.Finding) {
 	}
 	a.printField("expected", f.Expected)
 	a.printField("remedy", f.Remedy)
+	a.printField("see", f.Reference)
 }
 
 // printField prints a named text that may have several lines.
@@ -163,30 +168,4 @@ func (a *app) printField(name, text string) {
 			label = ""
 		}
 	}
-}
-
-func (a *app) printChecks() error {
-	t := a.table("check", "phases", "reference", "rule")
-	for _, c := range append(dnsaudit.Checks(), dnsaudit.RecipientChecks()...) {
-		var phases []string
-		for _, p := range c.Phases {
-			phases = append(phases, p.String())
-		}
-		t.row(c.ID, strings.Join(phases, " "), c.Reference, c.Rule)
-	}
-	t.print()
-	return nil
-}
-
-func (a *app) printProfiles() error {
-	list, err := dnsaudit.Profiles()
-	if err != nil {
-		return err
-	}
-	t := a.table("profile", "provider", "source", "date")
-	for _, p := range list {
-		t.row(p.ID, p.Title(), p.Source, p.Date)
-	}
-	t.print()
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,9 +28,9 @@ at the cut-over, the old provider's senders to take out when it is safe, TTLs to
 restore.
 
 The list is kept as dns-plan.txt in the engagement's directory, and the records
-as they are now as dns-rollback.zone. The rollback list is written once, when all
-of it could be observed: a later plan leaves it alone, since by then the zone may
-have changed.
+as they are now in dns-rollback.zone, domain by domain. The part of a domain is
+written once, when all of it could be observed: a later plan leaves it alone, since
+by then the zone may have changed, and adds the domains that are not in it yet.
 
 Exit codes: 0 the plan is whole, 3 something could not be observed or the name
 servers differ, 2 could not run.`,
@@ -63,7 +64,7 @@ servers differ, 2 could not run.`,
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&cutOver, "cut-over", "", "planned `time` of the cut-over, as 2026-11-28T20:00:00Z (default: cutover of mailproof.toml)")
-	cmd.Flags().BoolVar(&replace, "replace-rollback", false, "write the rollback list anew, from the records as they are now")
+	cmd.Flags().BoolVar(&replace, "replace-rollback", false, "write the rollback list of these domains anew, from the records as they are now; other domains in it stay")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON, schema mailproof/dns-plan/1")
 	return cmd
 }
@@ -74,10 +75,12 @@ func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 	var result error
 	if p.Unknown() > 0 {
 		result = exit{mailproof.Inconclusive.ExitCode()}
-		a.notef("no rollback list is written while something is unknown")
 	}
-	if p.KeptRollback {
-		a.notef("%s is kept as it is; --replace-rollback writes it anew", p.RollbackPath)
+	if len(p.NoRollback) > 0 {
+		a.notef("no rollback list is written of %s while something is unknown", strings.Join(p.NoRollback, ", "))
+	}
+	if len(p.KeptRollback) > 0 {
+		a.notef("%s is kept as it is for %s; --replace-rollback writes it anew", p.RollbackPath, strings.Join(p.KeptRollback, ", "))
 	}
 	if asJSON {
 		code := 0
@@ -91,7 +94,9 @@ func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 			PlanFile     string          `json:"plan_file"`
 			RollbackFile string          `json:"rollback_file"`
 			KeptRollback bool            `json:"rollback_kept"`
-		}{"mailproof/dns-plan/1", code, p.Plans, p.PlanPath, p.RollbackPath, p.KeptRollback}), result)
+			KeptDomains  []string        `json:"rollback_kept_domains"`
+			NoRollback   []string        `json:"rollback_missing"`
+		}{"mailproof/dns-plan/1", code, p.Plans, p.PlanPath, p.RollbackPath, len(p.KeptRollback) > 0, orEmpty(p.KeptRollback), orEmpty(p.NoRollback)}), result)
 	}
 	for i, plan := range p.Plans {
 		if i > 0 {

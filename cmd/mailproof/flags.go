@@ -41,13 +41,15 @@ type dnsFlags struct {
 	domains, servers, resolvers []string
 	profile, oldProfile, phase  string
 	coexistence, http, starttls bool
+	endpoints                   []string
+	probeCA                     string
 }
 
 func (f *workFlags) addAccounts(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.source, "source", "", "one account by itself: `URL` of the old server, imaps://USER@HOST[:PORT]; %40 for an @ in the user;\nwith --accounts: where the accounts of the list live, imaps://HOST[:PORT]")
 	fs.StringVar(&f.destination, "destination", "", "the same for the new server")
-	fs.StringVar(&f.sourcePassword, "source-password", "", "`reference` to the password: env:NAME, file:PATH, cmd:ARGV, keyring:NAME, age:FILE or prompt")
+	fs.StringVar(&f.sourcePassword, "source-password", "", "`reference` to the password: env:NAME, file:PATH, cmd:ARGV, keyring:NAME, age:FILE or prompt;\noauth:NAME for OAuth 2 by the section [oauth.NAME] of mailproof.toml")
 	fs.StringVar(&f.destinationPassword, "destination-password", "", "the same for the new server")
 	fs.StringVar(&f.accounts, "accounts", "", "list of accounts: a CSV `file` with the header name,source,source_password,destination,destination_password;\nalso Microsoft's, imapsync's, and plain lines of address, user, password")
 	fs.StringSliceVar(&f.only, "account", nil, "work on this `account` of the list only (may be repeated)")
@@ -85,6 +87,8 @@ func (f *dnsFlags) add(cmd *cobra.Command) {
 	fs.BoolVar(&f.coexistence, "coexistence", false, "old and new provider share the domain on purpose")
 	fs.BoolVar(&f.http, "http", false, "probe Autodiscover and MTA-STS over HTTP as well")
 	fs.BoolVar(&f.starttls, "starttls", false, "ask the mail exchanges for their certificates on port 25 as well, to hold against TLSA records")
+	fs.StringArrayVar(&f.endpoints, "endpoint", nil, "with --http and --starttls: reach a host elsewhere, `HOST:PORT=IP:PORT`, as through a tunnel (may be repeated)")
+	fs.StringVar(&f.probeCA, "probe-ca", "", "with --http and --starttls: trust the certificates of this PEM `file` too")
 }
 
 // config is the engagement's configuration, the default where there is no file.
@@ -183,6 +187,12 @@ func (f *dnsFlags) options(cfg *config.Config) (engagement.DNSOptions, error) {
 			return o, err
 		}
 	}
+	for _, s := range f.endpoints {
+		if err := o.AddEndpoint(s); err != nil {
+			return o, err
+		}
+	}
+	o.CA = f.probeCA
 	return o, nil
 }
 
@@ -238,7 +248,7 @@ func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sid
 	if err != nil {
 		return err
 	}
-	o.Accounts, err = a.accounts(ctx, entries, sides)
+	o.Accounts, err = a.accounts(ctx, cfg, entries, sides)
 	return err
 }
 
@@ -275,12 +285,14 @@ func only(entries []config.Entry, names []string) ([]config.Entry, error) {
 // accounts joins entries with the means to get their passwords. Each reference
 // is resolved once, and those that ask somebody are asked now, before a
 // progress display is in the way.
-func (a *app) accounts(ctx context.Context, entries []config.Entry, sides []mailproof.Side) ([]engagement.Account, error) {
+func (a *app) accounts(ctx context.Context, cfg *config.Config, entries []config.Entry, sides []mailproof.Side) ([]engagement.Account, error) {
 	resolver := credential.NewResolver(credential.TerminalPrompter{})
+	tokens := newBrokers(cfg, resolver)
 	var refs []credential.Ref
 	for _, e := range entries {
 		for _, side := range sides {
-			refs = append(refs, e.Password(side))
+			ref := e.Password(side)
+			refs = append(append(refs, ref), tokens.references(ref.Section())...)
 		}
 	}
 	if err := resolver.Ask(ctx, refs...); err != nil {
@@ -291,12 +303,15 @@ func (a *app) accounts(ctx context.Context, entries []config.Entry, sides []mail
 	for i, e := range entries {
 		get := func(side mailproof.Side) engagement.Password {
 			ref := e.Password(side)
-			if ref.IsZero() {
+			if ref.IsZero() || ref.Section() != "" {
 				return nil
 			}
 			return func(ctx context.Context) (mailproof.Secret, error) { return resolver.Resolve(ctx, ref) }
 		}
 		out[i] = engagement.Account{Account: e.Account, SourcePassword: get(mailproof.Source), DestinationPassword: get(mailproof.Destination)}
+		if err := tokens.join(&out[i], e); err != nil {
+			return nil, err
+		}
 		for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 			a.warnAbout(e.Name, e.Endpoint(side))
 		}

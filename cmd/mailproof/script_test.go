@@ -66,6 +66,8 @@ func TestScript(t *testing.T) {
 			"dnsasked":  dnsAskedCommand,
 			"interrupt": interruptCommand,
 			"mailhost":  mailHostCommand,
+
+			"probehosts": probeHostsCommand,
 		},
 	})
 }

@@ -2,10 +2,12 @@ package engagement
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -28,7 +30,9 @@ type DNSOptions struct {
 	HTTP        bool
 	STARTTLS    bool // ask the exchanges for their certificates
 	Timeout     time.Duration
-	Public      []netip.Prefix // special-purpose networks that count as public, for laboratories
+	Public      []netip.Prefix    // special-purpose networks that count as public, for laboratories
+	Endpoints   map[string]string // HOST:PORT → IP:PORT, for the HTTP and SMTP probes
+	CA          string            // PEM file of further trust anchors for those
 }
 
 // Wanted reports whether there is anything to audit.
@@ -119,7 +123,11 @@ func (o DNSOptions) config() (dnsaudit.Config, error) {
 	for name, addr := range o.Servers {
 		c.Servers[name] = addr
 	}
+	c.Endpoints = o.Endpoints
 	var err error
+	if c.Roots, err = o.roots(); err != nil {
+		return c, err
+	}
 	if c.Profile, err = dnsaudit.LoadProfile(o.Profile); err != nil {
 		return c, fmt.Errorf("profile of the destination: %w", err)
 	}
@@ -150,4 +158,37 @@ func (o *DNSOptions) AddServer(text string) error {
 	}
 	o.Servers[name] = addr
 	return nil
+}
+
+// AddEndpoint adds "HOST:PORT=IP:PORT", as given on a command line.
+func (o *DNSOptions) AddEndpoint(text string) error {
+	from, to, err := dnsaudit.ParseEndpoint(text)
+	if err != nil {
+		return err
+	}
+	if o.Endpoints == nil {
+		o.Endpoints = map[string]string{}
+	}
+	o.Endpoints[from] = to
+	return nil
+}
+
+// roots are the trust anchors of the probes: those of the system, and those of
+// the file. Nil stands for the system's alone.
+func (o DNSOptions) roots() (*x509.CertPool, error) {
+	if o.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(o.CA)
+	if err != nil {
+		return nil, fmt.Errorf("certificates of the probes: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a system without any
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("certificates of the probes: %s holds no certificate in PEM", o.CA)
+	}
+	return pool, nil
 }

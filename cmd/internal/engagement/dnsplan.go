@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,11 +26,12 @@ type DNSPlan struct {
 	Plans    []dnsaudit.Plan
 	PlanPath string
 	// RollbackPath is the list of the records as they were before anything was
-	// changed; empty where not all of them could be observed, and so no list
-	// was written. It is written once: KeptRollback says that an earlier one
-	// was left as it is.
+	// changed, domain by domain; empty where it has nothing of any domain of the
+	// plan. The part of a domain is written once: KeptRollback are the domains
+	// whose earlier part was left as it is.
 	RollbackPath string
-	KeptRollback bool
+	KeptRollback []string
+	NoRollback   []string // domains that the list has nothing of, since something is unknown
 	Took         time.Duration
 }
 
@@ -61,19 +63,35 @@ func (e *Engagement) PlanDNS(ctx context.Context, replaceRollback bool) (DNSPlan
 		text.WriteString(plan.String())
 	}
 	// The rollback list first: without it nobody should begin.
-	if p.Unknown() > 0 {
-		p.RollbackPath = ""
-	} else {
-		err = writeWhole(p.RollbackPath, dnsaudit.RollbackZone(p.Plans), replaceRollback)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		p.KeptRollback, err = true, nil
-	}
+	err = p.rollback(replaceRollback)
 	if err == nil {
-		err = writeWhole(p.PlanPath, text.String(), true)
+		err = writeWhole(p.PlanPath, text.String())
 	}
 	p.Took = time.Since(started)
 	return p, err
+}
+
+// rollback adds the plans' domains to the rollback list.
+func (p *DNSPlan) rollback(replace bool) error {
+	path := p.RollbackPath
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	list, written, kept := dnsaudit.MergeRollback(string(old), p.Plans, replace)
+	p.KeptRollback = kept
+	for _, plan := range p.Plans {
+		if !slices.Contains(written, plan.Domain) && !slices.Contains(kept, plan.Domain) {
+			p.NoRollback = append(p.NoRollback, plan.Domain)
+		}
+	}
+	if len(written)+len(kept) == 0 {
+		p.RollbackPath = ""
+	}
+	if len(written) == 0 {
+		return nil
+	}
+	return writeWhole(path, list)
 }
 
 // Unknown counts what could not be observed.
@@ -85,9 +103,8 @@ func (p DNSPlan) Unknown() int {
 	return n
 }
 
-// writeWhole writes a file whole or not at all. Without replace it is never
-// put in the place of another, and the error is [fs.ErrExist].
-func writeWhole(path, text string, replace bool) (err error) {
+// writeWhole writes a file whole or not at all, in the place of an earlier one.
+func writeWhole(path, text string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -100,16 +117,6 @@ func writeWhole(path, text string, replace bool) (err error) {
 	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	if replace {
-		return os.Rename(f.Name(), path)
-	}
-	err = os.Link(f.Name(), path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if _, serr := os.Lstat(path); serr == nil { // a file system without links
-		return fs.ErrExist
 	}
 	return os.Rename(f.Name(), path)
 }

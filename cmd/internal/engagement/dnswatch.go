@@ -3,16 +3,11 @@ package engagement
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/dnsaudit"
 )
-
-// heartbeat is how often a watch records what it sees although nothing
-// changed. The clock needs the changes only.
-const heartbeat = 10 * time.Minute
 
 // WatchOptions says how long and how often to look.
 type WatchOptions struct {
@@ -59,9 +54,7 @@ func (e *Engagement) WatchDNS(ctx context.Context, w WatchOptions) (WatchRound, 
 		if err != nil {
 			return round, err
 		}
-		if recorded {
-			cfg.History = append(cfg.History, dnsaudit.ForHistory(round.Observations)...)
-		}
+		cfg.History = append(cfg.History, dnsaudit.ForHistory(recorded)...)
 		wait := pause(round, w.Interval, time.Now())
 		if w.Timeout > 0 {
 			wait = min(wait, time.Until(began.Add(w.Timeout)))
@@ -124,68 +117,6 @@ func (e *Engagement) sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// keeper records the rounds of a watch that say anything new.
-type keeper struct {
-	e       *Engagement
-	profile string
-	last    string // what the last recorded round showed
-	at      time.Time
-	unkept  *WatchRound
-}
-
-// keep records a round where it differs from the last one recorded, where it
-// is the last one, and every now and then.
-func (k *keeper) keep(ctx context.Context, r WatchRound) (bool, error) {
-	shown := r.signature()
-	if shown == k.last && !r.done && r.At.Sub(k.at) < heartbeat {
-		k.unkept = &r
-		return false, nil
-	}
-	k.last, k.at, k.unkept = shown, r.At, nil
-	return true, k.record(ctx, r)
-}
-
-// finish records the last round, if it was not.
-func (k *keeper) finish(ctx context.Context) error {
-	if k.unkept == nil {
-		return nil
-	}
-	r := *k.unkept
-	k.unkept = nil
-	return k.record(ctx, r)
-}
-
-func (k *keeper) record(ctx context.Context, r WatchRound) error {
-	id, err := k.e.ledger.BeginPass(ctx, mailproof.Pass{Kind: mailproof.DNSPass, Tool: k.e.Tool, Command: k.e.Command, Started: r.At.UTC()})
-	if err != nil {
-		return err
-	}
-	state, text := mailproof.PassDone, ""
-	err = k.e.ledger.RecordDNS(ctx, id, r.Findings, r.Observations)
-	if err == nil {
-		err = k.e.keepDNS(ctx, k.profile, r.Safe)
-	}
-	if err != nil {
-		state, text = mailproof.PassFailed, err.Error()
-	}
-	return errors.Join(err, k.e.ledger.EndPass(context.WithoutCancel(ctx), id, state, text, 0, 0))
-}
-
-// signature is the same for rounds that show the same.
-func (r WatchRound) signature() string {
-	var out string
-	for _, s := range r.States {
-		out += fmt.Sprintf("%s %s %s %s\n", s.Domain, s.Name, s.Type, s.Stage)
-		for _, v := range s.Servers {
-			out += fmt.Sprintf("%s %d %q %q\n", v.Server, v.TTL, v.Content, v.Error)
-		}
-	}
-	for _, f := range r.Findings {
-		out += fmt.Sprintf("%s %s %s\n", f.Domain, f.Check, f.Outcome)
-	}
-	return out
 }
 
 // dnsHistory is what earlier passes observed of the domains, as far as a
