@@ -29,17 +29,17 @@ const (
 // that is none or that cannot be read on white paper.
 func (b Brand) Check() error {
 	if _, err := b.logo(); err != nil {
-		return fmt.Errorf("logo: %w", err)
+		return err
 	}
 	if b.Accent == "" {
 		return nil
 	}
 	c, err := parseColour(b.Accent)
 	if err != nil {
-		return fmt.Errorf("accent: %w", err)
+		return err
 	}
 	if ratio := contrast(c, white); ratio < 4.5 {
-		return fmt.Errorf("accent: %s has a contrast of %.1f to white, headings need 4.5", b.Accent, ratio)
+		return fmt.Errorf("has a contrast of %.1f to white, headings need 4.5", ratio)
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func parseColour(s string) (pdf.Colour, error) {
 			return pdf.Colour{R: uint8(n >> 16), G: uint8(n >> 8), B: uint8(n)}, nil
 		}
 	}
-	return pdf.Colour{}, fmt.Errorf("%q is no colour, write it as #1d4a5a", s)
+	return pdf.Colour{}, errors.New("is no colour in the form #rrggbb")
 }
 
 // contrast is the ratio of WCAG 2.1: 1 for none, 21 for black on white.

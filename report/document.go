@@ -21,6 +21,9 @@ type Document struct {
 	Depth     mailproof.Depth
 	// Sample is what a sample says of all messages; nil where there was none.
 	Sample *Sample
+	// Previews is what the listings of each account show; empty where none was
+	// read at the depth of a preview.
+	Previews []mailproof.Preview
 
 	// Verdict is what mailproof.Roll made of Findings.
 	Verdict mailproof.Verdict
@@ -39,6 +42,10 @@ type Document struct {
 	// The windows span the inventory passes that the comparison rests on.
 	SourceWindow, DestinationWindow   Window
 	SourceServers, DestinationServers []mailproof.ServerInfo
+
+	// History tells what each pass found changed, in the order of Passes; empty
+	// where the ledger was not asked.
+	History []PassChange
 
 	// Exceptions are all message verdicts that are listed, in the order in
 	// which they are to be read. Those with the disposition Noted (relocated
@@ -70,6 +77,9 @@ type Document struct {
 	Runbook []mailproof.RunbookStep
 	// Readiness is the latest readiness check; nil where none was recorded.
 	Readiness *Readiness
+	// Messages yields every single message, for the list of the HTML page and
+	// the CSV export; nil where they are not at hand.
+	Messages Messages
 	// Brand is how the report is dressed; its zero value is mailproof's own
 	// dress.
 	Brand Brand

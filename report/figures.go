@@ -240,7 +240,8 @@ func (d *Document) timeline() []block {
 		}
 		rows[i] = timelineRow(p, copies)
 	}
-	return append(blocks, block{Figure: &figure{Drawing: chart.Timeline(rows), Caption: words(caption)}})
+	blocks = append(blocks, block{Figure: &figure{Drawing: chart.Timeline(rows), Caption: words(caption)}})
+	return append(blocks, d.changes()...)
 }
 
 func timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {

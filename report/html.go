@@ -16,11 +16,13 @@ import (
 )
 
 // WriteHTML writes the report as one self-contained page that asks nothing of
-// anybody: its policy allows no script, no request and no style but its own,
-// whose hash it names. It works from a file and without JavaScript.
+// anybody: its policy allows no request, and no style and no script but its own,
+// whose hashes it names. It works from a file. Without JavaScript it lacks the
+// list of single messages and nothing else; where that list is not in it, it
+// has no script.
 func (d *Document) WriteHTML(w io.Writer) error {
 	buffered := bufio.NewWriterSize(w, 64<<10)
-	if err := d.outline().writeHTML(buffered); err != nil {
+	if err := d.outline().writeHTML(buffered, d.Brand); err != nil {
 		return fmt.Errorf("report: HTML: %w", err)
 	}
 	if err := buffered.Flush(); err != nil {
@@ -34,26 +36,65 @@ type htmlPage struct {
 	outline
 	Policy      template.HTMLAttr
 	Style       template.CSS
+	Script      template.JS
+	Logo        template.URL
 	Definitions template.HTML
 }
 
-func (o outline) writeHTML(w io.Writer) error {
+func (o outline) writeHTML(w io.Writer, brand Brand) error {
 	css, err := o.style()
 	if err != nil {
 		return err
 	}
-	tmpl, err := template.New("report.html").Funcs(htmlFuncs).ParseFS(templates.FS, "report.html")
+	css += accentStyles(brand.Accent)
+	page := htmlPage{
+		outline:     o,
+		Style:       template.CSS(css), // ours, but for the footer, which cssString escapes
+		Definitions: template.HTML(`<svg class="defs" aria-hidden="true" focusable="false"><defs>` + chart.Definitions() + `</defs></svg>`),
+	}
+	scripts := ""
+	if o.hasMessages() {
+		text, err := templates.FS.ReadFile("list.js")
+		if err != nil {
+			return err
+		}
+		page.Script, scripts = template.JS(text), fmt.Sprintf(" script-src '%s';", sourceHash(string(text))) // ours
+	}
+	page.Policy = template.HTMLAttr(fmt.Sprintf(`content="default-src 'none'; style-src '%s';%s img-src data:; base-uri 'none'; form-action 'none'"`, sourceHash(css), scripts))
+	logo, err := brand.logo()
+	if err != nil {
+		return fmt.Errorf("logo: %w", err)
+	}
+	if logo != nil {
+		page.Logo = template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(logo.png)) // decoded and encoded by us
+	}
+	funcs := template.FuncMap{"rows": func(l *messageList) (template.HTML, error) {
+		// The list goes to the writer as it comes, where the template stands:
+		// it would not fit into memory as text.
+		return "", l.writeRows(w)
+	}}
+	tmpl, err := template.New("report.html").Funcs(htmlFuncs).Funcs(funcs).ParseFS(templates.FS, "report.html")
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(css))
-	return tmpl.Execute(w, htmlPage{
-		outline: o,
-		Policy: template.HTMLAttr(fmt.Sprintf(`content="default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'"`,
-			base64.StdEncoding.EncodeToString(sum[:]))),
-		Style:       template.CSS(css), // ours, but for the footer, which cssString escapes
-		Definitions: template.HTML(`<svg class="defs" aria-hidden="true" focusable="false"><defs>` + chart.Definitions() + `</defs></svg>`),
-	})
+	return tmpl.Execute(w, page)
+}
+
+// sourceHash names a text in a Content-Security-Policy.
+func sourceHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func (o outline) hasMessages() bool {
+	for _, s := range o.Sections {
+		for _, b := range s.Blocks {
+			if b.Messages != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // style returns the style sheet with what depends on the document: widths of

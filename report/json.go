@@ -16,33 +16,50 @@ const Schema = "mailproof/report/1"
 // JSON is report.json: what `run --json`, `diff --json` and the file hold.
 // Lists are never null.
 type JSON struct {
-	Schema            string             `json:"schema"`
-	Verdict           mailproof.Verdict  `json:"verdict"`
-	ExitCode          int                `json:"exit_code"`
-	Generated         time.Time          `json:"generated"`
-	Issue             int                `json:"issue"`
-	Tool              string             `json:"tool"`
-	Command           string             `json:"command"`
-	Depth             string             `json:"depth"`
-	Sample            *Sample            `json:"sample"` // null where no sample was taken
-	Engagement        JSONEngagement     `json:"engagement"`
-	Ledger            JSONLedger         `json:"ledger"`
-	Totals            mailproof.Counts   `json:"totals"`
-	SourceWindow      *JSONWindow        `json:"source_window"`
-	DestinationWindow *JSONWindow        `json:"destination_window"`
-	Accounts          []JSONAccount      `json:"accounts"`
-	Exceptions        []JSONException    `json:"exceptions"`
-	ExceptionsOmitted int64              `json:"exceptions_omitted"`
-	Findings          []JSONCheck        `json:"findings"`
-	DNS               []JSONDNS          `json:"dns"`
-	Passes            []JSONPass         `json:"passes"`
-	Exclusions        []JSONExclusion    `json:"exclusions"`
-	SizeClasses       []JSONSizeClass    `json:"size_classes"`
-	Copy              JSONCopy           `json:"copy"`
-	Servers           JSONServers        `json:"servers"`
-	Observations      []JSONObservations `json:"observations"`
-	SafeTimes         []SafeTime         `json:"safe_times"`
-	Evidence          JSONEvidence       `json:"evidence"`
+	Schema    string            `json:"schema"`
+	Verdict   mailproof.Verdict `json:"verdict"`
+	ExitCode  int               `json:"exit_code"`
+	Generated time.Time         `json:"generated"`
+	Issue     int               `json:"issue"`
+	Tool      string            `json:"tool"`
+	Command   string            `json:"command"`
+	Depth     string            `json:"depth"`
+	Sample    *Sample           `json:"sample"` // null where no sample was taken
+	// Previews is what listings and headers show of each account whose latest
+	// inventory was a preview.
+	Previews          []mailproof.Preview `json:"previews"`
+	Engagement        JSONEngagement      `json:"engagement"`
+	Ledger            JSONLedger          `json:"ledger"`
+	Totals            mailproof.Counts    `json:"totals"`
+	SourceWindow      *JSONWindow         `json:"source_window"`
+	DestinationWindow *JSONWindow         `json:"destination_window"`
+	Accounts          []JSONAccount       `json:"accounts"`
+	Exceptions        []JSONException     `json:"exceptions"`
+	ExceptionsOmitted int64               `json:"exceptions_omitted"`
+	Findings          []JSONCheck         `json:"findings"`
+	DNS               []JSONDNS           `json:"dns"`
+	Passes            []JSONPass          `json:"passes"`
+	Exclusions        []JSONExclusion     `json:"exclusions"`
+	SizeClasses       []JSONSizeClass     `json:"size_classes"`
+	Copy              JSONCopy            `json:"copy"`
+	Servers           JSONServers         `json:"servers"`
+	Observations      []JSONObservations  `json:"observations"`
+	SafeTimes         []SafeTime          `json:"safe_times"`
+	Evidence          JSONEvidence        `json:"evidence"`
+	// Runbook is the checklist of section 6, Readiness the latest readiness
+	// check (null where none was recorded), History what each pass changed.
+	Runbook   []mailproof.RunbookStep `json:"runbook"`
+	Readiness *JSONReadiness          `json:"readiness"`
+	History   []PassChange            `json:"history"`
+}
+
+// JSONReadiness is a readiness check.
+type JSONReadiness struct {
+	Taken    time.Time          `json:"taken"`
+	Ready    bool               `json:"ready"`
+	Estimate string             `json:"estimate"`
+	Accounts []ReadinessAccount `json:"accounts"`
+	Findings []JSONCheck        `json:"findings"`
 }
 
 // JSONEngagement is what the parties agreed.
@@ -285,7 +302,7 @@ func ReadJSON(r io.Reader) (*JSON, error) {
 func (d *Document) JSON() *JSON {
 	return &JSON{
 		Schema: Schema, Verdict: d.Verdict, ExitCode: d.Verdict.ExitCode(), Generated: d.Generated.UTC(), Issue: d.Issue,
-		Tool: d.Tool, Command: d.Command, Depth: depthName(d.Depth), Sample: d.Sample, Engagement: d.Engagement.json(), Ledger: d.ledgerJSON(), Totals: d.Totals,
+		Tool: d.Tool, Command: d.Command, Depth: depthName(d.Depth), Sample: d.Sample, Previews: convert(d.Previews, same[mailproof.Preview]), Engagement: d.Engagement.json(), Ledger: d.ledgerJSON(), Totals: d.Totals,
 		SourceWindow: d.SourceWindow.json(), DestinationWindow: d.DestinationWindow.json(),
 		Accounts: convert(d.Accounts, accountJSON), Exceptions: convert(d.Exceptions, d.exceptionJSON), ExceptionsOmitted: d.ExceptionsOmitted,
 		Findings: convert(d.Findings, checkJSON), DNS: convert(d.DNS, dnsJSON), Passes: convert(d.Passes, passJSON),
@@ -295,7 +312,20 @@ func (d *Document) JSON() *JSON {
 		Observations: convert(d.Observations, observationJSON),
 		SafeTimes:    convert(d.SafeTimes, safeJSON),
 		Evidence:     JSONEvidence{Roots: convert(d.Evidence.Roots, same[Root]), KeyFingerprint: d.Evidence.KeyFingerprint, Bundle: d.Evidence.Bundle},
+		Runbook:      convert(d.Runbook, stepJSON), Readiness: d.Readiness.json(), History: convert(d.History, same[PassChange]),
 	}
+}
+
+func stepJSON(s mailproof.RunbookStep) mailproof.RunbookStep {
+	s.When = s.When.UTC()
+	return s
+}
+
+func (r *Readiness) json() *JSONReadiness {
+	if r == nil {
+		return nil
+	}
+	return &JSONReadiness{Taken: r.Taken.UTC(), Ready: r.Ready, Estimate: r.Estimate, Accounts: convert(r.Accounts, same[ReadinessAccount]), Findings: convert(r.Findings, checkJSON)}
 }
 
 // convert maps a list and never returns nil: an empty list is [] in JSON.

@@ -15,12 +15,13 @@ func TestLook(t *testing.T) {
 		t.Skip("MAILPROOF_LOOK names no folder")
 	}
 	for name, s := range map[string]sample{
-		"accepted":     {accounts: 12, exceptions: 7, verdict: mailproof.CompleteWithAcceptedExceptions},
+		"accepted":     {accounts: 12, exceptions: 7, verdict: mailproof.CompleteWithAcceptedExceptions, whole: true},
+		"odd":          {accounts: 12, exceptions: 34, verdict: mailproof.CompleteWithAcceptedExceptions, whole: true, hostile: true},
 		"incomplete":   {accounts: 12, exceptions: 8, verdict: mailproof.Incomplete},
 		"inconclusive": {accounts: 12, exceptions: 20, verdict: mailproof.Inconclusive},
 		"complete":     {accounts: 12, verdict: mailproof.Complete},
 		"single":       {accounts: 1, verdict: mailproof.Complete},
-		"many":         {accounts: 300, exceptions: 300, verdict: mailproof.Incomplete},
+		"many":         {accounts: 300, exceptions: 300, verdict: mailproof.Incomplete, whole: true},
 		"flood":        {accounts: 12, exceptions: 5000, verdict: mailproof.Incomplete},
 		"hostile":      {accounts: 17, exceptions: 34, verdict: mailproof.Incomplete, hostile: true},
 		"bare":         {bare: true},
@@ -28,7 +29,11 @@ func TestLook(t *testing.T) {
 		if err := os.MkdirAll(dir+"/"+name, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.document().WriteFiles(dir+"/"+name, PDFOptions{}); err != nil {
+		d := s.document()
+		if s.whole {
+			d.Brand = Brand{Logo: sampleLogo(), Accent: "#7a1f5c"}
+		}
+		if err := d.WriteFiles(dir+"/"+name, PDFOptions{}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -37,6 +37,7 @@ type block struct {
 	Listing    []string // fixed-width lines
 	Signatures []signature
 	Annex      *annex
+	Messages   *messageList
 }
 
 type heading struct{ ID, No, Title string }
@@ -198,6 +199,9 @@ func (d *Document) outline() outline {
 	sections := []section{
 		d.parties(), d.scope(), d.method(), d.environment(), d.checklist(), d.figures(), d.exceptionsSection(), d.extras(),
 		d.dnsSection(), d.limitations(), d.attestation(), d.appendix(),
+	}
+	if d.Messages != nil {
+		sections = append(sections, d.messagesSection())
 	}
 	return outline{
 		Title:    or(d.customerName(), d.Engagement.Name, d.Engagement.ID, "Engagement") + ": e-mail migration sign-off report" + d.issueSuffix(", issue "),

@@ -30,6 +30,10 @@ func (l *layout) executive() {
 }
 
 func (l *layout) runningHead(e executive) {
+	if l.logo != nil {
+		w, h := l.logo.size()
+		l.s.Artifact(func() { l.s.Image(l.logo.png, left+width-w, top-2.5-h, w, h) })
+	}
 	st := style7(6.7, chart.Ink2)
 	l.s.Text(left, l.y+2.6, st, e.Left)
 	right := l.s.Fit(st, e.Right, width*0.7)
@@ -59,7 +63,7 @@ func (l *layout) verdict(e executive) {
 	y := l.y + (h-float64(len(e.Lines))*leading)/2 + leading*0.5 + size*point*0.36
 	l.tagged(pdf.Heading1, func() {
 		for _, text := range e.Lines {
-			l.s.Text(left+6.5*rem, y, st, text)
+			l.s.Text(left+6.5*rem, y, st, text+" ")
 			y += leading
 		}
 	})
@@ -176,11 +180,11 @@ func (l *layout) termLabel(lines []string, from, to, y float64, right bool, t se
 	st := t.style(0)
 	for i, text := range lines {
 		base := y + h*(float64(i)+0.5) + t.size*point*0.36
+		x := (from + to - l.s.Width(st, text)) / 2
 		if right {
-			l.s.Text(to-l.s.Width(st, text), base, st, text)
-		} else {
-			l.centred(text, from, to, base, st)
+			x = to - l.s.Width(st, text)
 		}
+		l.s.Text(x, base, st, text+" ")
 	}
 }
 

@@ -20,6 +20,10 @@ type PDFOptions struct {
 // WritePDF writes the report as a PDF. Equal documents give equal octets.
 func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
 	o := d.outline()
+	logo, err := d.Brand.logo()
+	if err != nil {
+		return fmt.Errorf("report: logo: %w", err)
+	}
 	sheet, err := pdf.New(pdf.Options{
 		Title: o.Title, Author: or(partyName(d.Engagement.Providers), "mailproof"), Subject: d.Verdict.String(), Creator: or(d.Tool, "mailproof"),
 		Time: stableTime(d.Generated), Fonts: opts.Fonts,
@@ -28,11 +32,21 @@ func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
 		return fmt.Errorf("report: %w", err)
 	}
 	l := &layout{s: sheet, o: o, accent: accentColour(d.Brand.Accent)}
+	l.logo = logo
+	if err := d.attach(sheet); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
 	l.all()
 	if err := sheet.Output(w); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
+}
+
+// CheckFont reports why a font cannot serve PDFOptions.Fonts.
+func CheckFont(ttf []byte) error {
+	_, err := pdf.New(pdf.Options{Fonts: [][]byte{ttf}})
+	return err
 }
 
 func partyName(list []Party) string {
@@ -69,6 +83,7 @@ type layout struct {
 	o      outline
 	y      float64    // upper edge of what comes next
 	accent pdf.Colour // of headings and their rules
+	logo   *picture   // nil: none
 }
 
 func style7(size float64, p chart.Paint) pdf.Style { return pdf.Style{Size: size, Colour: colour(p)} }
@@ -246,13 +261,16 @@ func (b *breaker) add(sp span, st pdf.Style) {
 // print draws lines from y downwards and returns the edge below.
 func (l *layout) print(lines []line, x, y, w float64, t setting, right bool) float64 {
 	h := t.height()
-	for _, ln := range lines {
+	for i, ln := range lines {
 		base := y + h/2 + t.size*point*0.36
 		at := x
 		if right {
 			at = x + w - ln.width
 		}
-		for _, f := range ln.frags {
+		for j, f := range ln.frags {
+			if j == len(ln.frags)-1 && i < len(lines)-1 && f.text != "" {
+				f.text += " " // for who listens, or copies: lines are one text
+			}
 			switch {
 			case f.mark != "":
 				size := markSize(f.mark)
@@ -261,7 +279,8 @@ func (l *layout) print(lines []line, x, y, w float64, t setting, right bool) flo
 				l.draw(*f.pic, at+f.x, y+(h-f.pic.H*chart.Unit)/2, chart.Unit)
 			case f.link != "":
 				l.s.Open(pdf.Reference)
-				wide := l.s.Text(at+f.x, base, f.style, f.text)
+				wide := l.s.Width(f.style, strings.TrimRight(f.text, " "))
+				l.s.Text(at+f.x, base, f.style, f.text)
 				l.s.Link(at+f.x, y, wide, h, f.link)
 				l.s.Close()
 			default:
@@ -375,6 +394,7 @@ func (l *layout) block(b block, rest []block, first bool) {
 		l.signatures(b.Signatures)
 	case b.Annex != nil:
 		l.annex(b.Annex)
+	case b.Messages != nil: // the page of the browser has it, and the attachment
 	}
 }
 

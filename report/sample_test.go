@@ -14,6 +14,7 @@ type sample struct {
 	verdict    mailproof.Verdict
 	hostile    bool
 	bare       bool // no engagement, no DNS, no passes: as little as there may be
+	whole      bool // with runbook, readiness, history, evidence, every message
 }
 
 func (s sample) String() string {
@@ -107,6 +108,9 @@ func (s sample) document() *Document {
 	}
 	if !s.bare {
 		d.Histogram = sampleHistogram(d.Totals)
+	}
+	if s.whole {
+		s.complete(d)
 	}
 	return d
 }

@@ -143,7 +143,7 @@ func depthText(depth mailproof.Depth) string {
 	case mailproof.DepthSample:
 		return "sample: the octets of a seeded sample of the source were read; nothing is stated about the content of any single other message"
 	case mailproof.DepthPreview:
-		return "preview: no message was read; nothing is stated about content"
+		return "preview: headers were read and no message; nothing is stated about content"
 	}
 	return "not recorded"
 }
@@ -176,7 +176,7 @@ func (d *Document) method() section {
 		steps = append(steps, foreign(text+"."))
 	}
 	steps = append(steps, words("What did not arrive intact was listed, one exception each, for the customer to decide by name (section 8)."))
-	blocks := []block{{Procedure: steps}, {Table: d.tiers()}}
+	blocks := append([]block{{Procedure: steps}, {Table: d.tiers()}}, d.previewBlocks()...)
 	tool := cell{{Text: "Tool and flags: "}, {Text: or(d.Tool, "not recorded"), Foreign: true}, {Text: ", fingerprints " + mailproof.FingerprintAlgorithm}}
 	if d.Command != "" {
 		tool = tool.and(span{Text: cut(d.Command, 600), Style: mono, Foreign: true, Break: true})
@@ -192,7 +192,7 @@ func methodDepth(depth mailproof.Depth) string {
 	case mailproof.DepthSample:
 		return "A seeded sample of the source's messages, and every message of the destination, was read and fingerprinted with algorithm " + mailproof.FingerprintAlgorithm + "; the others were listed only."
 	case mailproof.DepthPreview:
-		return "Messages were listed with their size and date and not read."
+		return "Messages were listed with their size and date, and their headers were read (BODY.PEEK[HEADER]); their bodies were not, but for a few whose length was compared with the stated size."
 	}
 	return "How much of each message was read is not recorded; the counts tell what was compared."
 }
@@ -270,6 +270,9 @@ func (d *Document) tiers() *table {
 
 func (d *Document) environment() section {
 	blocks := []block{}
+	if d.Readiness != nil {
+		blocks = append(blocks, title("5.1", "Servers"))
+	}
 	pairs := max(len(d.SourceServers), len(d.DestinationServers))
 	const most = 8
 	for i := range min(pairs, most) {
@@ -285,7 +288,7 @@ func (d *Document) environment() section {
 	if pairs > most {
 		blocks = append(blocks, note(words(fmt.Sprintf("%s more are listed in report.json.", count(int64(pairs-most), "pair of servers", "pairs of servers")))))
 	}
-	return section{ID: "s5", No: "5", Title: "Environment", Blocks: blocks}
+	return section{ID: "s5", No: "5", Title: "Environment", Blocks: append(blocks, d.readiness()...)}
 }
 
 func serverAt(list []mailproof.ServerInfo, i int) *mailproof.ServerInfo {
@@ -344,12 +347,6 @@ func tlsText(s *mailproof.ServerInfo) cell {
 		text += ", certificate valid to " + s.CertNotAfter.UTC().Format("2 Jan 2006")
 	}
 	return words(text)
-}
-
-func (d *Document) checklist() section {
-	return section{ID: "s6", No: "6", Title: "Phase checklist", Blocks: []block{
-		note(words("Not recorded for this issue of the report. The steps that the parties agreed on, and who confirmed them, are kept outside it.")),
-	}}
 }
 
 func (d *Document) limitations() section {
@@ -436,7 +433,12 @@ func (d *Document) appendix() section {
 }
 
 func (d *Document) evidenceBlocks() []block {
-	defs := []definition{{"Bundle", sealed(d.Evidence.Bundle)}, {"Signing key", sealed(d.Evidence.KeyFingerprint)}}
+	attached := "report.json, accounts.csv, folders.csv, exceptions.csv"
+	if d.hasRows(MostRowsPDF) {
+		attached += ", messages.csv"
+	}
+	defs := []definition{{"Bundle", sealed(d.Evidence.Bundle)}, {"Signing key", sealed(d.Evidence.KeyFingerprint)},
+		{"Attached to the PDF", cell{{Text: attached, Style: mono}, {Text: " (PDF/A-3; pdfdetach -saveall report.pdf)"}}}}
 	if len(d.Evidence.Roots) == 0 {
 		return []block{{Definition: append(defs, definition{"Trees", words("none: this report is not sealed")})}}
 	}
@@ -458,9 +460,14 @@ func (d *Document) commands() []string {
 		"jq '.totals.missing' report.json    # " + strconv.FormatInt(d.Totals.Missing, 10),
 		"jq -r '.exceptions[] | select(.verdict==\"missing\") | [.id,.account,.folder,.uid] | @tsv' report.json",
 	}
-	if d.Evidence.Bundle != "" {
-		lines = append(lines, "", "# the sealed bundle", "mailproof verify bundle", "sha256sum -c manifest-sha256.txt", "sha256sum -c tagmanifest-sha256.txt",
-			"openssl pkeyutl -verify -rawin -pubin -inkey keys/signer.pem \\", "  -in tagmanifest-sha256.txt -sigfile sig/tagmanifest.ed25519")
+	if d.Evidence.Bundle == "" {
+		return lines
+	}
+	lines = append(lines, "", "# the sealed bundle, with public tools alone", "mailproof verify bundle", "cd bundle && sha256sum -c manifest-sha256.txt && sha256sum -c tagmanifest-sha256.txt",
+		"openssl pkeyutl -verify -rawin -pubin -inkey keys/signer.pem \\", "  -in tagmanifest-sha256.txt -sigfile sig/tagmanifest.ed25519",
+		"ssh-keygen -Y check-novalidate -n mailproof -s sig/tagmanifest.sshsig < tagmanifest-sha256.txt")
+	for _, r := range d.Evidence.Roots {
+		lines = append(lines, "wc -l "+cut(visible(r.Tree), 60)+"    # "+strconv.FormatInt(r.Size, 10)+", the size that was signed")
 	}
 	return lines
 }

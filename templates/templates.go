@@ -1,10 +1,11 @@
-// Package templates holds what the report's HTML is made of: the page and its
-// style sheet. It has no logic and imports nothing of ours.
+// Package templates holds what the report's HTML is made of: the page, its
+// style sheet, and the script of the list of messages. It has no logic and
+// imports nothing of ours.
 package templates
 
 import "embed"
 
-// FS holds report.html, a template of html/template, and report.css.
+// FS holds report.html, a template of html/template, report.css and list.js.
 //
-//go:embed report.html report.css
+//go:embed report.html report.css list.js
 var FS embed.FS

@@ -35,6 +35,11 @@ const (
 	MarkInfo    Mark = "o-info"
 	MarkUnknown Mark = "o-unknown"
 
+	// What a step of the runbook rests on.
+	MarkMeasured   Mark = "r-measured"
+	MarkAttested   Mark = "r-attested"
+	MarkEitherKind Mark = "r-either"
+
 	MarkTickBox Mark = "box" // to be ticked by hand
 )
 
@@ -44,7 +49,7 @@ func Marks() []Mark {
 		MarkIdentical, MarkEquivalent, MarkRelocated, MarkAltered, MarkMissing, MarkUnread, MarkExcluded, MarkCollapsed, MarkUnchecked,
 		MarkComplete, MarkAccepted, MarkIncomplete, MarkInconclusive,
 		MarkOpen, MarkAcceptedByName, MarkFixed, MarkWaived,
-		MarkPass, MarkWarn, MarkFail, MarkInfo, MarkUnknown, MarkTickBox,
+		MarkPass, MarkWarn, MarkFail, MarkInfo, MarkUnknown, MarkMeasured, MarkAttested, MarkEitherKind, MarkTickBox,
 	}
 }
 
@@ -83,7 +88,11 @@ var markDrawings = map[Mark]func() Drawing{
 	MarkFail:    drawFail,
 	MarkInfo:    drawInfo,
 	MarkUnknown: drawUnknown,
-	MarkTickBox: func() Drawing { return box(Ink, 1.2) },
+
+	MarkMeasured:   func() Drawing { return solid(Ink) },
+	MarkAttested:   func() Drawing { return box(Ink, 1.6) },
+	MarkEitherKind: drawEither,
+	MarkTickBox:    func() Drawing { return box(Ink, 1.2) },
 }
 
 func square(size float64) Drawing { return Drawing{W: size, H: size} }
@@ -97,6 +106,13 @@ func solid(p Paint) Drawing {
 func box(p Paint, weight float64) Drawing {
 	d := square(12)
 	d.frame(weight/2, weight/2, 12-weight, 12-weight, p, weight)
+	return d
+}
+
+// drawEither is half of measured and half of attested.
+func drawEither() Drawing {
+	d := box(Ink, 1.6)
+	d.rect(0, 0, 6, 12, Ink)
 	return d
 }
 

@@ -233,7 +233,7 @@ func (e *element) write(f *file, parent int, annotations map[[2]int]int) int {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "<</Type /StructElem /S /%s /P %d 0 R", e.role, parent)
+	fmt.Fprintf(&b, "<</S /%s /P %d 0 R", e.role, parent)
 	if e.onPage > 0 {
 		fmt.Fprintf(&b, " /Pg %d 0 R", pageObject(e.onPage))
 	}
