@@ -197,16 +197,17 @@
 // # 10. Canonical content
 //
 // Kind data: the decoded octets with line ends (CR* LF, and CR* at the end) as
-// LF and those at the end removed, if the encoding is the identity or the
-// octets are text-like: none is below 0x20 or 0x7F, except HTAB, LF, FF, CR and
-// ESC. Otherwise the decoded octets.
+// LF and those at the end removed, if the octets are text-like: none is below
+// 0x20 or 0x7F, except HTAB, LF, FF, CR and ESC. Otherwise the decoded octets:
+// in the identity encoding too, whose lines are joined by CR LF (§8), so that
+// what a gateway turns into base64 stays what it was.
 //
 // Kinds text and html: the characters (§9) as UTF-8, a BOM (U+FEFF) at the
 // beginning removed, NFC (in its stream-safe form, UAX 15 §13); then of each
 // line, ended by LF: quoting of "From " removed as in §3, SP, HTAB
 // and CR at the end removed; then blank lines and the last LF at the end
-// removed. If the decoded octets are more than 1,048,576: the rule for data, as if
-// the encoding were the identity.
+// removed. If the decoded octets are more than 1,048,576: the rule for data that
+// is text-like, whatever they are.
 //
 //	leaf(kind, content) = hash("leaf", str(kind) str(H(content)))
 //

@@ -6,7 +6,6 @@ import (
 	"hash"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/mailproof/mailproof"
@@ -299,7 +298,7 @@ func (h *Hasher) stub(m *message) bool {
 		return false
 	}
 	for _, f := range h.fields {
-		if f.Name == "subject" && strings.HasPrefix(strings.ToLower(f.Value), stubSubject) {
+		if f.Name == "subject" && stubSubject(f.Value) {
 			return true
 		}
 	}

@@ -56,7 +56,7 @@ type leaf struct {
 
 	size     int64
 	octets   *digest
-	eols     eolRule // text-like and identity-encoded data, and text beyond maxText
+	eols     eolRule // text-like data, and text beyond maxText
 	eolsOn   bool
 	long     bool // text beyond maxText
 	blank    bool // white space only
@@ -146,7 +146,7 @@ func (l *leaf) flush() {
 	if l.long {
 		l.marks(b)
 	}
-	if l.eolsOn && l.enc != identity && l.kind == kindData && !textLike(b) {
+	if l.eolsOn && l.kind == kindData && !textLike(b) {
 		l.eolsOn = false
 	}
 	if l.eolsOn {
