@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/dnsaudit/dnsmem"
 )
 
 // lab is the laboratory of real servers of testdata/dns/lab.sh.
@@ -162,64 +163,113 @@ func (l *lab) audit(c Config) Report {
 	return r
 }
 
-func TestLab(t *testing.T) {
-	l := startLab(t)
-	t.Run("stale secondary and dead primary", func(t *testing.T) {
-		for phase, rrset := range map[mailproof.Phase]mailproof.Outcome{p1: warn, p2: warn, p3: fail} {
-			r := l.audit(l.config("example.test", phase, 3))
-			f := expect(t, r, "ns.lame", fail)
-			if !strings.Contains(f.Observed, "SERVFAIL") || !strings.Contains(f.Observed, l.addr(3)) {
-				t.Errorf("ns.lame observed %q", f.Observed)
-			}
-			expect(t, r, "ns.rrset", rrset)
-			if phase != p3 {
-				continue
-			}
-			f = expect(t, r, "mx.expected", fail)
-			for _, want := range []string{l.addr(2) + ": 10 mx-old", l.addr(1) + ": 10 mx-new"} {
-				if !strings.Contains(f.Observed, want) {
-					t.Errorf("mx.expected does not say %q: %q", want, f.Observed)
+// situation is one of the lab, and what single checks say of it at planning,
+// readiness and confirmation.
+type situation struct {
+	name   string
+	config func(mailproof.Phase) Config
+	want   map[string][3]mailproof.Outcome
+	says   map[string][]string // check → what its finding must tell
+}
+
+func alike(o mailproof.Outcome) [3]mailproof.Outcome { return [3]mailproof.Outcome{o, o, o} }
+
+// at audits the situation at every phase.
+func (s situation) at(t *testing.T, l *lab) {
+	t.Helper()
+	for i, phase := range always {
+		t.Run(s.name+" at "+phase.String(), func(t *testing.T) {
+			r := l.audit(s.config(phase))
+			withinSeverity(t, r, false)
+			for id, want := range s.want {
+				if (CheckInfo{ID: id}).Severity(phase) == "" {
+					continue // not made then
+				}
+				f := expect(t, r, id, want[i])
+				for _, text := range s.says[id] {
+					if !strings.Contains(f.Observed, text) {
+						t.Errorf("%s does not say %q: %q", id, text, f.Observed)
+					}
+				}
+				if (want[i] == fail || want[i] == warn) && f.Remedy == "" {
+					t.Errorf("%s: no remedy", id)
 				}
 			}
-		}
-	})
-	t.Run("oversize answer over TCP", func(t *testing.T) {
-		r := l.audit(l.config("signed.test", p3, 1))
-		f := expect(t, r, "udp.tc", pass)
-		if !strings.Contains(f.Observed, "over TCP") {
-			t.Errorf("udp.tc observed %q", f.Observed)
-		}
-		expect(t, r, "dmarc.record", pass)
-	})
-	t.Run("lame server", func(t *testing.T) { // the secondaries refuse other zones
-		r := l.audit(l.config("signed.test", p3, 1))
-		f := expect(t, r, "ns.lame", fail)
-		if !strings.Contains(f.Observed, "REFUSED") {
-			t.Errorf("ns.lame observed %q", f.Observed)
-		}
-	})
-	t.Run("black hole", func(t *testing.T) {
-		c := l.config("signed.test", p3, 4)
-		c.Servers["ns2.signed.test"] = l.addr(1)
-		r := l.audit(c)
-		f := expect(t, r, "ns.lame", unknown)
-		if !strings.Contains(f.Observed, "timeout") {
-			t.Errorf("ns.lame observed %q", f.Observed)
-		}
-		expect(t, r, "mx.expected", unknown)
-	})
-	t.Run("DNSSEC", func(t *testing.T) {
-		for domain, want := range map[string]struct{ bogus, window mailproof.Outcome }{
-			"signed.test": {pass, pass}, "bogus.test": {fail, pass}, "expired.test": {fail, fail},
-		} {
-			c := l.config(domain, p3, 1)
+		})
+	}
+}
+
+// Every situation of the lab at every phase: what is wrong with a zone's
+// servers is wrong at any time; what is wrong with its content depends on it.
+func TestLab(t *testing.T) {
+	l := startLab(t)
+	of := func(domain string, third int) func(mailproof.Phase) Config {
+		return func(p mailproof.Phase) Config { return l.config(domain, p, third) }
+	}
+	// all three names lead to the primary, so that only the third server differs
+	sound := func(domain string, third int) func(mailproof.Phase) Config {
+		return func(p mailproof.Phase) Config {
+			c := l.config(domain, p, third)
 			c.Servers["ns2."+domain] = l.addr(1)
-			r := l.audit(c)
-			expect(t, r, "ns.lame", pass)
-			expect(t, r, "dnssec.bogus", want.bogus)
-			expect(t, r, "dnssec.window", want.window)
+			return c
+		}
+	}
+	later := [3]mailproof.Outcome{info, info, fail}
+	situations := []situation{
+		{name: "stale secondary and dead primary", config: of("example.test", 3), want: map[string][3]mailproof.Outcome{
+			"ns.lame": alike(fail), "ns.rrset": {warn, warn, fail}, "mx.expected": later, "mx.leftover": later, "ad.target": later, "old.sweep": {info, info, warn}, "mx.mixed": alike(pass),
+			"ttl.plan": {pass}, "ttl.ready": {0, warn}, // the stale secondary has an hour
+		}, says: map[string][]string{
+			"ns.lame": {"SERVFAIL", l.addr(3)}, "mx.expected": {l.addr(2) + ": 10 mx-old", l.addr(1) + ": 10 mx-new"}, "ns.rrset": {"serial 2026112101", "serial 2026112102"},
+		}},
+		{name: "dead primary alone", config: func(p mailproof.Phase) Config {
+			c := l.config("example.test", p, 3)
+			c.Servers["ns2.example.test"] = l.addr(1)
+			return c
+		}, want: map[string][3]mailproof.Outcome{
+			"ns.lame": alike(fail), "ns.rrset": alike(pass), "mx.expected": alike(pass), "ns.parent": alike(info),
+		}, says: map[string][]string{"ns.lame": {"SERVFAIL", l.addr(3)}}},
+		{name: "oversize answer over TCP", config: sound("signed.test", 1), want: map[string][3]mailproof.Outcome{
+			"udp.tc": alike(pass), "dmarc.record": alike(pass), "ns.lame": alike(pass),
+		}, says: map[string][]string{"udp.tc": {"over TCP"}}},
+		{name: "lame server that refuses", config: of("signed.test", 1), want: map[string][3]mailproof.Outcome{
+			"ns.lame": alike(fail), "ns.rrset": alike(pass), "mx.expected": alike(pass),
+		}, says: map[string][]string{"ns.lame": {"REFUSED", l.addr(2)}}},
+		{name: "black hole", config: sound("signed.test", 4), want: map[string][3]mailproof.Outcome{
+			"ns.lame": alike(unknown), "ns.rrset": alike(unknown), "mx.expected": alike(unknown), "spf.new": alike(unknown), "ad.target": alike(unknown), "old.sweep": alike(unknown),
+			"ttl.plan": {unknown}, "ttl.ready": {0, unknown}, "udp.tc": alike(pass),
+		}, says: map[string][]string{"ns.lame": {"timeout", l.addr(4)}}},
+		{name: "nothing but black holes", config: func(p mailproof.Phase) Config {
+			c := l.config("signed.test", p, 4)
+			c.Servers = map[string]string{"signed.test": l.addr(4)}
+			return c
+		}, want: map[string][3]mailproof.Outcome{"ns.lame": alike(fail), "mx.expected": alike(unknown)}},
+		{name: "resolvers that do not answer", config: func(p mailproof.Phase) Config {
+			c := sound("signed.test", 1)(p)
+			c.Resolvers = []string{l.addr(4)}
+			return c
+		}, want: map[string][3]mailproof.Outcome{"mx.resolvers": alike(unknown), "dnssec.bogus": alike(unknown), "mx.expected": alike(pass)}},
+	}
+	for domain, want := range map[string]struct{ bogus, window mailproof.Outcome }{
+		"signed.test": {pass, pass}, "bogus.test": {fail, pass}, "expired.test": {fail, fail},
+	} {
+		s := situation{name: domain, config: sound(domain, 1), want: map[string][3]mailproof.Outcome{
+			"ns.lame": alike(pass), "dnssec.bogus": alike(want.bogus), "dnssec.window": alike(want.window), "mx.expected": alike(pass),
+		}, says: map[string][]string{}}
+		s.want["mx.resolvers"] = alike(pass)
+		if want.bogus == fail {
+			s.want["mx.resolvers"] = alike(unknown) // they refuse to say
+			s.says["dnssec.bogus"] = []string{"SERVFAIL, but NOERROR without validation", l.addr(5), l.addr(6)}
+		}
+		situations = append(situations, s)
+	}
+	for _, s := range situations {
+		s.at(t, l)
+	}
+	t.Run("validated answers", func(t *testing.T) {
+		for _, domain := range []string{"signed.test", "bogus.test", "expired.test"} {
 			validated := 0
-			for _, o := range r.Observations {
+			for _, o := range l.audit(sound(domain, 1)(p3)).Observations {
 				if o.Role == roleResolver && o.AD {
 					validated++
 				}
@@ -229,29 +279,52 @@ func TestLab(t *testing.T) {
 			}
 		}
 	})
-	t.Run("flip", func(t *testing.T) {
-		l.run("flip")
-		r := NewResolver(200*time.Millisecond, 4, time.Now)
-		deadline := time.Now().Add(30 * time.Second)
-		for { // until the secondary has read its zone
-			reply := r.Ask(context.Background(), question{domain: "example.test.", name: "example.test.", qtype: 15}, Server{Addr: netip.MustParseAddrPort(l.addr(2))})
-			if len(reply.Answer) == 1 && strings.Contains(reply.Answer[0].String(), "mx-new") {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("the secondary does not read its zone")
-			}
-			time.Sleep(20 * time.Millisecond)
+	l.flip()
+	// one resolver asked the secondary while it was stale
+	situation{name: "flip", config: of("example.test", 1), want: map[string][3]mailproof.Outcome{
+		"ns.lame": alike(pass), "ns.rrset": alike(pass), "mx.expected": alike(pass), "mx.leftover": alike(pass), "spf.new": alike(pass), "ad.target": alike(pass),
+		"mx.resolvers": later,
+	}, says: map[string][]string{"mx.resolvers": {l.addr(6), "mx-old"}}}.at(t, l)
+	if f := worst(t, l.audit(l.config("example.test", p3, 1)), "mx.resolvers"); strings.Contains(f.Observed, l.addr(5)) {
+		t.Errorf("the resolver that asked the primary is blamed: %q", f.Observed)
+	}
+}
+
+// flip brings the stale secondary up to date, and waits until it has read its
+// zone.
+func (l *lab) flip() {
+	l.t.Helper()
+	l.run("flip")
+	r := NewResolver(200*time.Millisecond, 4, time.Now)
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		reply := r.Ask(context.Background(), question{domain: "example.test.", name: "example.test.", qtype: 15}, Server{Addr: netip.MustParseAddrPort(l.addr(2))})
+		if len(reply.Answer) == 1 && strings.Contains(reply.Answer[0].String(), "mx-new") {
+			return
 		}
-		c := l.config("example.test", p3, 1)
-		report := l.audit(c)
-		expect(t, report, "ns.rrset", pass)
-		expect(t, report, "mx.expected", pass)
-		expect(t, report, "spf.new", pass)
-		// one resolver asked the secondary while it was stale
-		f := expect(t, report, "mx.resolvers", fail)
-		if !strings.Contains(f.Observed, l.addr(6)) || strings.Contains(f.Observed, l.addr(5)) || !strings.Contains(f.Observed, "mx-old") {
-			t.Errorf("mx.resolvers observed %q", f.Observed)
+		if time.Now().After(deadline) {
+			l.t.Fatal("the secondary does not read its zone")
 		}
-	})
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// An answer that does not fit into UDP, and TCP blocked: no server of the lab
+// can be made to do that, so that the test has one of its own.
+func TestTCPBlocked(t *testing.T) {
+	for i, phase := range always {
+		w := newWorld(t, phase, zoneFile(t, "moved.zone")+bigTXT())
+		w.behave(dnsmem.NoTCP)
+		r := w.audit()
+		for id, want := range map[string][3]mailproof.Outcome{
+			"udp.tc": alike(fail), "spf.new": alike(unknown), "mx.expected": alike(pass), "ns.lame": alike(pass), "ttl.ready": {0, unknown},
+		} {
+			if (CheckInfo{ID: id}).Severity(phase) != "" {
+				f := expect(t, r, id, want[i])
+				if id == "udp.tc" && (!strings.Contains(f.Observed, "example.test TXT") || f.Remedy != "open TCP port 53 of the name server") {
+					t.Errorf("observed %q, remedy %q", f.Observed, f.Remedy)
+				}
+			}
+		}
+	}
 }
