@@ -22,7 +22,7 @@ import (
 )
 
 // browser starts one Chromium for a test and ends it with it.
-func browser(t *testing.T) context.Context {
+func browser(t testing.TB) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

@@ -36,7 +36,7 @@ var matrix = []sample{
 }
 
 // tool finds a program that a test needs as a witness. In CI it must be there.
-func tool(t *testing.T, name string) string {
+func tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
