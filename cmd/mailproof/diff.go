@@ -86,45 +86,6 @@ func (a *app) diff(ctx context.Context, e *engagement.Engagement, asJSON bool, l
 	return verdict(d.Verdict)
 }
 
-func (a *app) reportCommand() *cobra.Command {
-	var f workFlags
-	cmd := &cobra.Command{
-		Use:   "report",
-		Short: "write report.html, report.pdf and report.json from the ledger",
-		Long: `report compares the latest inventories as diff does, and writes the sign-off
-report beside the ledger. All three files say the same. Nothing is asked of any
-server and nothing is written to the ledger.
-
-The exit code is that of the verdict: 0 complete, 1 differences, 3 inconclusive.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withLedger(cmd, &f, func(ctx context.Context, e *engagement.Engagement) error {
-				c, err := e.Compare(ctx, nil)
-				if err != nil {
-					return err
-				}
-				d, err := e.Document(ctx, c)
-				if err != nil {
-					return err
-				}
-				if err := e.WriteReports(d); err != nil {
-					return err
-				}
-				if f.json {
-					return errors.Join(d.WriteJSON(a.out), verdict(d.Verdict))
-				}
-				fmt.Fprintf(a.out, "%s\n%s\n%s\n", e.Path(engagement.HTMLFile), e.Path(engagement.PDFFile), e.Path(engagement.JSONFile))
-				a.notef("%s: %s", d.Verdict, clean(d.Lead()))
-				return verdict(d.Verdict)
-			})
-		},
-	}
-	f.addSelection(cmd)
-	f.addRules(cmd)
-	f.addJSON(cmd)
-	return cmd
-}
-
 // printCompareLine prints the one line of a finished comparison.
 func (a *app) printCompareLine(c engagement.Comparison) {
 	t := c.Totals

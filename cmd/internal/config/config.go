@@ -92,6 +92,8 @@ type Report struct {
 	Customers     []Party `toml:"customers"` // who sign for the customer
 	Providers     []Party `toml:"providers"`
 	Reviewers     []Party `toml:"reviewers"`
+	Logo          string  `toml:"logo"`   // PNG or JPEG, a file beside this one
+	Accent        string  `toml:"accent"` // colour of headings and rules, #rrggbb
 }
 
 // Party is one person who signs.
@@ -218,6 +220,7 @@ func (c *Config) validate(bad func(key, reason string, hints ...string)) {
 	}
 	c.DNS.validate(bad)
 	c.Limits.validate(bad)
+	c.Report.validate(c.Dir, bad)
 }
 
 func (d DNS) validate(bad func(key, reason string, hints ...string)) {

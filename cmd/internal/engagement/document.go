@@ -65,7 +65,7 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	if d.Steps, err = e.steps(ctx); err != nil {
 		return nil, err
 	}
-	return d, nil
+	return d, e.details(ctx, c, d)
 }
 
 func ofPhase(findings []mailproof.Finding, phase mailproof.Phase) []mailproof.Finding {
