@@ -11,8 +11,11 @@
 //     UIDs, it tells what is new, what changed its flags and what vanished.
 //  3. The bodies that are new, or that an earlier pass could not read, are
 //     fetched and fingerprinted as they stream by. With Reverify all are. At
-//     the depth of a sample only those that [Sample] chooses are fetched, at
-//     that of a preview none; the others are recorded as unread.
+//     the depth of a sample only those that [Sample] chooses are fetched; the
+//     others are recorded as unread. At that of a preview it is the whole
+//     header of every message; [CalibrationSample] messages of the account are
+//     read as well, to see what the sizes are worth that the server states, and
+//     are forgotten.
 //  4. EXAMINE it again, which gives the state after. Where the contents moved
 //     meanwhile, steps 2 to 4 are done again for the difference, up to
 //     [MaxRounds] times; a mailbox that does not settle is recorded as
@@ -76,6 +79,9 @@ type Source interface {
 	// Messages that could not be read are returned with the reason; an error
 	// means that the mailbox could not be read to its end.
 	Bodies(ctx context.Context, want []mailproof.Metadata, read func(uid mailproof.UID, size int64, body io.Reader) error) (unread map[mailproof.UID]string, err error)
+	// Headers is as Bodies, of the whole header of each message
+	// (BODY.PEEK[HEADER]).
+	Headers(ctx context.Context, want []mailproof.Metadata, read func(uid mailproof.UID, size int64, header io.Reader) error) (unread map[mailproof.UID]string, err error)
 }
 
 // Recorder is what an inventory pass needs of the ledger.
@@ -96,6 +102,11 @@ type MailboxRecorder interface {
 	// Reread records a further reading of a known message, and reports whether
 	// it differs from the last one.
 	Reread(ctx context.Context, m mailproof.Message) (changed bool, err error)
+	// Headed yields the UIDs of which an earlier pass has read the header, in
+	// ascending order.
+	Headed(ctx context.Context) iter.Seq2[mailproof.UID, error]
+	// AddHeaders records the headers of messages that were added unread.
+	AddHeaders(ctx context.Context, uids []mailproof.UID, headers []mailproof.Header) error
 	ChangeFlags(ctx context.Context, changes []mailproof.FlagChange) error
 	Vanish(ctx context.Context, uids []mailproof.UID) error
 	// End flushes all of it to disk and records how the scan of the mailbox ended.
@@ -121,17 +132,21 @@ type Options struct {
 
 // Summary is what a pass over one account came to.
 type Summary struct {
-	Mailboxes  int   // selectable and not excluded
-	Messages   int64 // present in them
-	Read       int64 // bodies read by this pass
-	Bytes      int64 // octets of those
-	New        int64
-	Vanished   int64
-	Flagged    int64 // messages whose flags changed
-	Unreadable int64 // of those this pass tried
-	Changed    int64 // known messages whose octets were not the same when read again
-	Drifted    int   // mailboxes that did not settle
-	Failed     int   // mailboxes that could not be read
+	Mailboxes   int                   // selectable and not excluded
+	Messages    int64                 // present in them
+	Read        int64                 // bodies read by this pass
+	Bytes       int64                 // octets of those
+	Sizes       mailproof.Calibration // of a preview: what RFC822.SIZE is worth
+	Headers     int64                 // headers read by a preview
+	HeaderBytes int64                 // octets of those
+	Headless    int64                 // of those it tried, the headers that could not be read
+	New         int64
+	Vanished    int64
+	Flagged     int64 // messages whose flags changed
+	Unreadable  int64 // of those this pass tried
+	Changed     int64 // known messages whose octets were not the same when read again
+	Drifted     int   // mailboxes that did not settle
+	Failed      int   // mailboxes that could not be read
 }
 
 // Add adds another account's summary.
@@ -140,6 +155,10 @@ func (s *Summary) Add(t Summary) {
 	s.Messages += t.Messages
 	s.Read += t.Read
 	s.Bytes += t.Bytes
+	s.Sizes.Add(t.Sizes)
+	s.Headers += t.Headers
+	s.HeaderBytes += t.HeaderBytes
+	s.Headless += t.Headless
 	s.New += t.New
 	s.Vanished += t.Vanished
 	s.Flagged += t.Flagged
@@ -206,6 +225,9 @@ func newPass(src Source, rec Recorder, o Options) *pass {
 	}
 	if p.Depth == 0 {
 		p.Depth = mailproof.DepthFull
+	}
+	if p.Depth == mailproof.DepthPreview {
+		p.Sample = calibration
 	}
 	if p.Sample.IsZero() {
 		p.Sample.Number = DefaultSample

@@ -43,6 +43,8 @@ type fakeServer struct {
 	selected   string
 	during     func(step string) // called before each step
 	fetched    []mailproof.UID
+	headers    []mailproof.UID
+	estimates  int64 // by which stated sizes are wrong
 }
 
 func newServer(t *testing.T, names ...string) *fakeServer {
@@ -92,7 +94,7 @@ func (s *fakeServer) Metadata(_ context.Context, yield func(mailproof.Metadata) 
 	s.step("metadata")
 	s.lists++
 	for _, m := range slices.Clone(s.messages[s.selected]) {
-		if err := yield(mailproof.Metadata{UID: m.uid, Flags: m.flags, Size: int64(len(m.body)), InternalDate: time.Unix(1e9+int64(m.uid), 0)}); err != nil {
+		if err := yield(mailproof.Metadata{UID: m.uid, Flags: m.flags, Size: int64(len(m.body)) + s.estimates, InternalDate: time.Unix(1e9+int64(m.uid), 0)}); err != nil {
 			return err
 		}
 	}
@@ -133,6 +135,24 @@ func (s *fakeServer) Bodies(_ context.Context, want []mailproof.Metadata, read f
 	return unread, nil
 }
 
+// Headers is Bodies up to the blank line.
+func (s *fakeServer) Headers(ctx context.Context, want []mailproof.Metadata, read func(mailproof.UID, int64, io.Reader) error) (map[mailproof.UID]string, error) {
+	whole := s.messages[s.selected]
+	defer func() { s.messages[s.selected] = whole }()
+	cut := slices.Clone(whole)
+	for i := range cut {
+		if at := bytes.Index(cut[i].body, []byte("\r\n\r\n")); at >= 0 {
+			cut[i].body = cut[i].body[:at+4]
+		}
+	}
+	s.messages[s.selected] = cut
+	fetched := s.fetched
+	unread, err := s.Bodies(ctx, want, read)
+	s.headers = append(s.headers, s.fetched[len(fetched):]...)
+	s.fetched = fetched
+	return unread, err
+}
+
 // fakeLedger is a model of the ledger: what it knows per mailbox.
 type fakeLedger struct {
 	t        *testing.T
@@ -141,10 +161,11 @@ type fakeLedger struct {
 	excluded map[string]uint32
 	last     mailproof.Scan
 	addErr   error
+	headers  map[string]map[mailproof.UID]mailproof.Header
 }
 
 func newLedger(t *testing.T) *fakeLedger {
-	return &fakeLedger{t: t, known: map[string]map[mailproof.UID]*mailproof.Message{}, scans: map[string]mailproof.MailboxScan{}, excluded: map[string]uint32{}}
+	return &fakeLedger{t: t, known: map[string]map[mailproof.UID]*mailproof.Message{}, scans: map[string]mailproof.MailboxScan{}, excluded: map[string]uint32{}, headers: map[string]map[mailproof.UID]mailproof.Header{}}
 }
 
 func (l *fakeLedger) BeginScan(_ context.Context, s mailproof.Scan) error { l.last = s; return nil }
@@ -201,6 +222,29 @@ func (m *fakeMailbox) Reread(_ context.Context, msg mailproof.Message) (bool, er
 	msg.Flags = k.Flags
 	m.known[msg.MessageKey.UID] = &msg
 	return changed, nil
+}
+
+func (m *fakeMailbox) Headed(context.Context) iter.Seq2[mailproof.UID, error] {
+	return func(yield func(mailproof.UID, error) bool) {
+		for _, uid := range slices.Sorted(maps.Keys(m.l.headers[m.name])) {
+			if m.l.headers[m.name][uid].Reason == "" && !yield(uid, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *fakeMailbox) AddHeaders(_ context.Context, uids []mailproof.UID, headers []mailproof.Header) error {
+	if m.l.headers[m.name] == nil {
+		m.l.headers[m.name] = map[mailproof.UID]mailproof.Header{}
+	}
+	for i, uid := range uids {
+		if k := m.known[uid]; k == nil || k.State == mailproof.Read {
+			m.l.t.Errorf("%s: header of uid %d, which is not known or was read", m.name, uid)
+		}
+		m.l.headers[m.name][uid] = headers[i]
+	}
+	return nil
 }
 
 func (m *fakeMailbox) ChangeFlags(_ context.Context, changes []mailproof.FlagChange) error {
@@ -507,18 +551,5 @@ func TestInventoryLedgerFails(t *testing.T) {
 	l.addErr = errors.New("disk full")
 	if _, err := Inventory(t.Context(), s, l, options()); !errors.Is(err, l.addErr) || l.last.State == mailproof.PassDone {
 		t.Errorf("%v, %v", err, l.last.State)
-	}
-}
-
-func TestPreviewReadsNoBody(t *testing.T) {
-	s, l := newServer(t, "INBOX"), newLedger(t)
-	s.add("INBOX", "a")
-	o := options()
-	o.Depth = mailproof.DepthPreview
-	if sum, err := Inventory(t.Context(), s, l, o); err != nil || len(s.fetched) != 0 || sum.New != 1 || l.known["INBOX11"][1].State != mailproof.Unread {
-		t.Fatalf("%+v, %v, fetched %v", sum, err, s.fetched)
-	}
-	if sum, err := Inventory(t.Context(), s, l, options()); err != nil || sum.Read != 1 || sum.New != 0 {
-		t.Fatalf("full after preview: %+v, %v", sum, err)
 	}
 }

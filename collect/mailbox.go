@@ -20,6 +20,7 @@ type scanner struct {
 	state   mailproof.MailboxState
 	flags   flagTable
 	present []entry // what the last listing showed, in ascending order of UIDs
+	weighed bool    // the calibration of a preview has had its part of the mailbox
 	gone    int     // messages expunged between a listing and their reading
 }
 
@@ -33,6 +34,8 @@ type entry struct {
 	dated  bool
 	known  bool                // the ledger has the message
 	tried  bool                // this round found that it cannot be read
+	taken  bool                // its body is in hand
+	headed bool                // this pass has recorded its header
 	state  mailproof.ReadState // of the last reading
 	listed int64               // RFC822.SIZE
 	gmail  uint64              // X-GM-MSGID
@@ -132,7 +135,13 @@ func (s *scanner) round(ctx context.Context, known pullExtant) error {
 	if err := m.finish(ctx); err != nil {
 		return err
 	}
-	return s.read(ctx)
+	if err := s.read(ctx); err != nil || s.Depth != mailproof.DepthPreview {
+		return err
+	}
+	if err := s.headers(ctx); err != nil {
+		return err
+	}
+	return s.calibrate(ctx)
 }
 
 // merger walks the server's listing and the ledger's side by side.
@@ -187,7 +196,7 @@ func (m *merger) again(ctx context.Context, e *entry) error {
 	e.known, e.state = true, m.at.State
 	before := m.at.Flags
 	if p := m.earlier(e.uid); p != nil {
-		e.state, before = p.state, m.flags.at(p.flags)
+		e.state, e.headed, before = p.state, p.headed, m.flags.at(p.flags)
 	}
 	if now := m.flags.at(e.flags); !now.Equal(before) {
 		m.sum.Flagged++

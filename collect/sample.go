@@ -152,7 +152,7 @@ func (s *scanner) sampled(uid mailproof.UID) bool {
 // are read. A mailbox that cannot be listed now is met again by the pass
 // itself, which records why.
 func (p *pass) drawSample(ctx context.Context, mailboxes []mailproof.Mailbox) error {
-	if p.Depth != mailproof.DepthSample || p.Sample.Share > 0 {
+	if p.Depth == mailproof.DepthFull || p.Sample.Share > 0 {
 		return nil
 	}
 	lowest := NewLowest(p.Sample.Number)

@@ -67,4 +67,7 @@ const (
 	// Beside any pair.
 	ReasonFlags = "flags"
 	ReasonDates = "internal-date"
+
+	// In a preview.
+	ReasonSize = "size-stated" // RFC822.SIZE differs, where both servers state it truly
 )

@@ -236,7 +236,11 @@ func (a *account) leftover(s *side, r *mailproof.Row, twin bool) error {
 	}
 	a.addBytes(s, r)
 	res := a.judgeLeftover(s, r, twin)
-	f.Counts.Count(res.Verdict)
+	if s == a.e.dst && res.Verdict == mailproof.NotChecked {
+		f.Counts.DestinationNotChecked++
+	} else {
+		f.Counts.Count(res.Verdict)
+	}
 	return a.single(s, r, res, nil)
 }
 
@@ -248,6 +252,11 @@ func (a *account) judgeLeftover(s *side, r *mailproof.Row, twin bool) Result {
 		res.Verdict = mailproof.Extra
 		if twin {
 			res.Verdict, res.Tier = mailproof.DuplicateSurplus, mailproof.T2
+		}
+		if a.e.srcReading.listed > 0 {
+			// Its original may be among the source messages that the sample left
+			// out: nothing is known of it.
+			res.Verdict, res.Tier = mailproof.NotChecked, mailproof.TierNone
 		}
 		switch {
 		case a.o.Baseline == 0:

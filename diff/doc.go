@@ -67,7 +67,9 @@
 // of the same content was found intact, else missing; but where anything on
 // the destination was not read, it is unverifiable: its counterpart may be
 // there. A destination message without counterpart is duplicate-surplus where
-// the source has its content, else extra. Flags, keywords and INTERNALDATE are
+// the source has its content, else extra; but where the depth of the pass left
+// source messages unread, as a sample does, it is not checked: its original may
+// be one of them. Flags, keywords and INTERNALDATE are
 // compared beside the verdict; a date outside of 1970 to 2037 is not relied on.
 //
 // # Exceptions

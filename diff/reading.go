@@ -14,6 +14,7 @@ type reading struct {
 	gap    string  // why the account as a whole was not read to its end; empty: it was
 	boxes  []int   // mailboxes that were not read to their end
 	unread int64   // messages that are known of and were not read
+	listed int64   // of those, how many the depth of the pass left out
 	latest []int64 // by mailbox: the latest INTERNALDATE of an unread message; noDate: there is none
 }
 
@@ -61,6 +62,9 @@ func boxGap(b *mailproof.MailboxScan) bool {
 // add takes up a message that was not read.
 func (r *reading) add(row *mailproof.Row) {
 	r.unread++
+	if row.State == mailproof.Unread {
+		r.listed++
+	}
 	date := unixDate(row.InternalDate)
 	if !reliable(row.InternalDate) {
 		date = anyTime

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
+	"github.com/mailproof/mailproof/report"
 )
 
 // printDepth says what a comparison shows that did not read everything.
@@ -18,64 +19,76 @@ func (a *app) printDepth(c engagement.Comparison) {
 }
 
 // printPreview prints what a preview shows: how many messages each folder has
-// on both sides, and how large they are in all. It says nothing of content.
+// on both sides, which identities are listed, and what headers and sizes say.
+// It says nothing of content.
 func (a *app) printPreview(c engagement.Comparison) {
 	const most = 25
-	a.term.Println("preview: messages were listed and not read; nothing is said of content, and equal numbers prove nothing")
-	t := a.table("account", "folder", ">source", ">destination")
-	equal, unequal := int64(0), int64(0)
-	for i := range c.Accounts {
-		for _, f := range folderNumbers(&c.Accounts[i]) {
-			if f.source == f.destination {
+	a.term.Println("preview: messages were listed with their headers and not read; nothing is said of content, and equal numbers prove nothing")
+	t := a.table("account", "folder", ">source", ">destination", ">not listed here", ">not on source")
+	var equal, rest int64
+	for i := range c.Previews {
+		p := &c.Previews[i]
+		for _, f := range p.Folders {
+			switch {
+			case f.SourceMessages == f.DestinationMessages && f.NotListed+f.NotOnSource == 0:
 				equal++
-				continue
-			}
-			if unequal++; unequal <= most {
-				t.row(c.Accounts[i].Account, f.name, count(f.source), count(f.destination))
+			case t.Len() == most:
+				rest++
+			default:
+				t.row(p.Account, f.Folder, count(f.SourceMessages), count(f.DestinationMessages), count(f.NotListed), count(f.NotOnSource))
 			}
 		}
 	}
-	a.term.Println(fmt.Sprintf("%s with the same number of messages on both sides, %s with another", countOf(equal, "folder"), count(unequal)))
-	if unequal > 0 {
+	a.term.Println(fmt.Sprintf("%s with the same identities on both sides, %s with others", countOf(equal, "folder"), count(int64(t.Len())+rest)))
+	if t.Len() > 0 {
 		t.print()
 	}
-	if unequal > most {
-		a.term.Println(fmt.Sprintf("… %s more; mailproof diff --json has all", count(unequal-most)))
+	if rest > 0 {
+		a.term.Println(fmt.Sprintf("… %s more; mailproof diff --json has all", count(rest)))
 	}
-	var source, destination int64
-	for _, r := range c.Accounts {
-		source += r.SourceBytes
-		destination += r.DestinationBytes
+	a.printPreviewExamples(c)
+	for i := range c.Previews {
+		p := &c.Previews[i]
+		a.term.Println(clean(p.Account) + ": " + report.PreviewSentence(p))
+		a.printUIDs(p)
 	}
-	a.term.Println(fmt.Sprintf("sizes as the servers state them, by estimate on some: source %s, destination %s", size(source), size(destination)))
 }
 
-type folderNumber struct {
-	name                string
-	source, destination int64
+// printPreviewExamples prints the first messages that a preview points out.
+func (a *app) printPreviewExamples(c engagement.Comparison) {
+	const most = 15
+	var shown, rest int64
+	for i := range c.Previews {
+		p := &c.Previews[i]
+		rest += p.Omitted
+		for _, x := range p.Examples {
+			if shown == most {
+				rest++
+				continue
+			}
+			shown++
+			why := string(x.Kind)
+			if len(x.Reasons) > 0 {
+				why += "  " + x.Reasons[0].String()
+			}
+			a.term.Println(fmt.Sprintf("  %s  %s  %s  uid %d  %s", clean(p.Account), x.Side, clean(x.Folder), x.UID, clean(why)))
+		}
+	}
+	if rest > 0 {
+		a.term.Println(fmt.Sprintf("  … %s more; mailproof diff --format lines names all", count(rest)))
+	}
 }
 
-// folderNumbers counts the messages of an account by destination folder, as
-// rules may put several source folders into one.
-func folderNumbers(r *mailproof.AccountResult) []folderNumber {
-	var out []folderNumber
-	at := map[string]int{}
-	for _, f := range r.Folders {
-		if f.SourceScan.Excluded != "" {
-			continue
+// printUIDs prints what differs in folders whose UIDs were kept.
+func (a *app) printUIDs(p *mailproof.Preview) {
+	var kept, source, destination int64
+	for _, f := range p.Folders {
+		if f.SameUIDs {
+			kept++
+			source, destination = source+f.UIDsOnSource, destination+f.UIDsOnDestination
 		}
-		name := f.Destination
-		if name == "" {
-			name = f.Source
-		}
-		i, ok := at[name]
-		if !ok {
-			i = len(out)
-			at[name] = i
-			out = append(out, folderNumber{name: name})
-		}
-		out[i].source += f.Counts.SourceMessages
-		out[i].destination += f.Counts.DestinationMessages
 	}
-	return out
+	if kept > 0 {
+		a.term.Println(fmt.Sprintf("%s: %s kept their UIDs: %s of the source only, %s of the destination only", clean(p.Account), countOf(kept, "folder"), count(source), count(destination)))
+	}
 }

@@ -89,18 +89,14 @@ func (a *app) diff(ctx context.Context, e *engagement.Engagement, asJSON bool, l
 // printCompareLine prints the one line of a finished comparison.
 func (a *app) printCompareLine(c engagement.Comparison) {
 	t := c.Totals
-	text, extra := count(t.AllIdentical())+" identical", "extra"
-	if c.Depth == mailproof.DepthSample {
-		// Their source messages may be among those that were not read.
-		extra = "unpaired"
-	}
+	text := count(t.AllIdentical()) + " identical"
 	for _, term := range []struct {
 		n    int64
 		word string
 	}{
 		{t.AllEquivalent(), "equivalent"}, {t.Relocated, "relocated"}, {t.Altered, "altered"}, {t.Missing, "missing"},
 		{t.DuplicateCollapsed, "collapsed"}, {t.Excluded, "excluded"}, {t.Unverifiable, "unverifiable"}, {t.NotChecked, "not checked"},
-		{t.Extra, extra}, {t.DuplicateSurplus, "surplus"},
+		{t.Extra, "extra"}, {t.DuplicateSurplus, "surplus"},
 	} {
 		if term.n > 0 {
 			text += ", " + count(term.n) + " " + term.word

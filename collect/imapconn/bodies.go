@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/emersion/go-imap/v2"
 
 	"github.com/mailproof/mailproof"
 )
@@ -47,9 +48,14 @@ const maxLosses = 5
 // What is wanted is held in memory: for a large mailbox, call it for some
 // thousands at a time. read must not call the Reader.
 func (r *Reader) Bodies(ctx context.Context, want []mailproof.Metadata, read func(uid mailproof.UID, size int64, body io.Reader) error) (unread map[mailproof.UID]string, err error) {
+	return r.parts(ctx, want, wholeBody, read)
+}
+
+// parts reads one part of each message: all of it, or its header.
+func (r *Reader) parts(ctx context.Context, want []mailproof.Metadata, part *imap.FetchOptions, read func(uid mailproof.UID, size int64, body io.Reader) error) (unread map[mailproof.UID]string, err error) {
 	r.link.mu.Lock()
 	defer r.link.mu.Unlock()
-	b := &bodies{r: r, read: read, pending: make(map[mailproof.UID]*pendingBody, len(want))}
+	b := &bodies{r: r, part: part, read: read, pending: make(map[mailproof.UID]*pendingBody, len(want))}
 	for _, m := range want {
 		if m.UID != 0 {
 			b.pending[m.UID] = &pendingBody{size: m.Size}
@@ -81,6 +87,7 @@ type pendingBody struct {
 // bodies is one call of Reader.Bodies.
 type bodies struct {
 	r    *Reader
+	part *imap.FetchOptions
 	read func(uid mailproof.UID, size int64, body io.Reader) error
 
 	mu      sync.Mutex // held while a body is read: read is called by one goroutine at a time
@@ -172,7 +179,7 @@ func (b *bodies) forgetExpunged(ctx context.Context) error {
 // fetchBy is a way of asking for bodies. begin sends the command for a batch
 // and returns nil where nothing of it is there any more.
 type fetchBy struct {
-	begin func(ctx context.Context, s *session, batch []mailproof.UID) (*bodyFetch, error)
+	begin func(ctx context.Context, s *session, batch []mailproof.UID, part *imap.FetchOptions) (*bodyFetch, error)
 	depth int // commands in flight
 }
 
@@ -285,7 +292,7 @@ func (b *bodies) pipeline(ctx context.Context, s *session, batches [][]mailproof
 			left = append(left, batches[i:]...)
 			break
 		}
-		f, ferr := how.begin(ctx, s, batch)
+		f, ferr := how.begin(ctx, s, batch, b.part)
 		if ferr == nil && f == nil { // nothing of it is there any more
 			<-slots
 			continue

@@ -20,22 +20,27 @@ type bodyFetch struct {
 	// expunged is the sanitizer's count when uids was made: while it stands,
 	// the sequence numbers do.
 	expunged int64
+	part     *imap.FetchOptions // what of the messages is asked for
 }
 
-var wholeBody = &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}}
+// What may be asked for: the whole message, or its whole header.
+var (
+	wholeBody   = &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}}
+	wholeHeader = &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Specifier: imap.PartSpecifierHeader, Peek: true}}}
+)
 
-func beginByUID(_ context.Context, s *session, batch []mailproof.UID) (*bodyFetch, error) {
+func beginByUID(_ context.Context, s *session, batch []mailproof.UID, part *imap.FetchOptions) (*bodyFetch, error) {
 	if !s.alive() {
 		return nil, s.broken("fetch messages")
 	}
-	return &bodyFetch{cmd: s.client.Fetch(uidSet(batch), wholeBody)}, nil
+	return &bodyFetch{part: part, cmd: s.client.Fetch(uidSet(batch), part)}, nil
 }
 
 // beginBySequence asks for the sequence numbers first. It reads the messages
 // of servers that send the UID behind the body, or apart from it, which
 // go-imap's client drops from the answer to UID FETCH.
-func beginBySequence(ctx context.Context, s *session, batch []mailproof.UID) (*bodyFetch, error) {
-	f := &bodyFetch{uids: make(map[uint32]mailproof.UID, len(batch)), expunged: s.clean.expunged.Load()}
+func beginBySequence(ctx context.Context, s *session, batch []mailproof.UID, part *imap.FetchOptions) (*bodyFetch, error) {
+	f := &bodyFetch{part: part, uids: make(map[uint32]mailproof.UID, len(batch)), expunged: s.clean.expunged.Load()}
 	var set imap.SeqSet
 	err := s.fetchRecords(ctx, uidSet(batch), uidsOnly, func(rec record) {
 		f.uids[rec.seq] = rec.UID
@@ -48,7 +53,7 @@ func beginBySequence(ctx context.Context, s *session, batch []mailproof.UID) (*b
 	if len(f.uids) == 0 {
 		return nil, nil
 	}
-	f.cmd = s.client.Fetch(set, wholeBody)
+	f.cmd = s.client.Fetch(set, part)
 	return f, nil
 }
 
@@ -84,7 +89,7 @@ type bodyMessage struct {
 	cut bool          // a literal ended before its time
 }
 
-// next returns the next whole body in the response and its UID, or nil.
+// next returns the next body, or header, in the response and its UID, or nil.
 func (m *bodyMessage) next() (uid mailproof.UID, section *imapclient.FetchItemDataBodySection) {
 	for item := m.msg.Next(); item != nil; item = m.msg.Next() {
 		switch item := item.(type) {
@@ -94,7 +99,7 @@ func (m *bodyMessage) next() (uid mailproof.UID, section *imapclient.FetchItemDa
 			}
 			m.uid = mailproof.UID(item.UID)
 		case imapclient.FetchItemDataBodySection:
-			if item.MatchCommand(wholeBody.BodySection[0]) {
+			if item.MatchCommand(m.f.part.BodySection[0]) {
 				return m.claimed(), &item
 			}
 		}

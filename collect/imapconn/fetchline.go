@@ -109,7 +109,9 @@ func (f *fetchRewriter) item(rest []byte) (after []byte, size int64, literal boo
 	case name == "MODSEQ":
 		after, err = f.modseq(after)
 	case (name == "BODY" || name == "BODY.PEEK") && section == "[]":
-		return f.section(after)
+		return f.section("BODY[]", after)
+	case (name == "BODY" || name == "BODY.PEEK") && strings.EqualFold(section, "[HEADER]"):
+		return f.section("BODY[HEADER]", after)
 	default:
 		if name == "X-GM-MSGID" {
 			f.gmailID = gmailID(after)
@@ -365,16 +367,16 @@ func unescapeFlag(s string) string {
 	return string(out)
 }
 
-// section rewrites the whole body: a literal, also where the server writes it
+// section rewrites the whole body or the whole header: a literal, also where the server writes it
 // as literal8, a quoted string, or NIL where it has nothing.
-func (f *fetchRewriter) section(rest []byte) (after []byte, size int64, literal bool, err error) {
+func (f *fetchRewriter) section(name string, rest []byte) (after []byte, size int64, literal bool, err error) {
 	f.body = true
 	if len(rest) > 0 && rest[0] == '"' {
 		str, n, ok := unquote(string(rest))
 		if !ok {
-			return nil, 0, false, malformed("BODY[] with a quoted string without an end")
+			return nil, 0, false, malformed("%s with a quoted string without an end", name)
 		}
-		f.begin("BODY[]")
+		f.begin(name)
 		f.out = append(f.out, '{')
 		f.out = strconv.AppendInt(f.out, int64(len(str)), 10)
 		f.out = append(f.out, "}\r\n"...)
@@ -382,7 +384,7 @@ func (f *fetchRewriter) section(rest []byte) (after []byte, size int64, literal 
 		return rest[n:], 0, false, nil
 	}
 	if tok, after := token(rest); strings.EqualFold(string(tok), "NIL") {
-		f.begin("BODY[]")
+		f.begin(name)
 		f.out = append(f.out, "NIL"...)
 		return after, 0, false, nil
 	}
@@ -391,9 +393,9 @@ func (f *fetchRewriter) section(rest []byte) (after []byte, size int64, literal 
 		return nil, 0, false, malformed("%v", err)
 	}
 	if !found || before != "" {
-		return nil, 0, false, malformed("BODY[] %q", excerpt(rest))
+		return nil, 0, false, malformed("%s %q", name, excerpt(rest))
 	}
-	f.begin("BODY[]")
+	f.begin(name)
 	f.out = append(f.out, '{')
 	f.out = strconv.AppendInt(f.out, size, 10)
 	f.out = append(f.out, "}\r\n"...)

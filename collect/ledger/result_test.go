@@ -59,6 +59,7 @@ func fillEverything(t *testing.T, l *Ledger) {
 	gmail := benchMessage(keyOf(mailproof.Source, 61), 61)
 	gmail.GmailID = 1
 	ok(t, w.Add(ctx, gmail))
+	fillHeaders(t, w)
 	ok(t, w.End(ctx, mailproof.MailboxState{}, mailproof.MailboxScan{Complete: true}))
 	scan.State = mailproof.PassDone
 	ok(t, l.EndScan(ctx, scan))

@@ -22,8 +22,9 @@ import (
 type Comparison struct {
 	Accounts []mailproof.AccountResult
 	Totals   mailproof.Counts
-	Sample   *report.Sample  // what a sample says of all; nil where none was taken
-	Depth    mailproof.Depth // how much was read, of the side of which the least was
+	Sample   *report.Sample      // what a sample says of all; nil where none was taken
+	Previews []mailproof.Preview // of the accounts whose latest inventory was a preview
+	Depth    mailproof.Depth     // how much was read, of the side of which the least was
 	Took     time.Duration
 }
 
@@ -50,16 +51,20 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	if err != nil {
 		return c, err
 	}
+	listings := make([]*mailproof.Preview, len(names))
 	var mu sync.Mutex // results are streamed one account at a time
 	sampled := map[string]*sampling{}
 	err = e.eachName(ctx, names, onResult != nil, func(ctx context.Context, i int, name string) error {
-		r, s, err := e.compareOne(ctx, name, samples, decided, onResult)
+		r, s, p, err := e.compareOne(ctx, name, samples, decided, onResult)
 		if err != nil {
 			return fmt.Errorf("compare account %s: %w", name, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		c.Accounts[i] = r
+		if p != nil {
+			listings[i] = &p.Preview
+		}
 		if s != nil {
 			sampled[name] = s
 		}
@@ -74,6 +79,11 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	for _, a := range c.Accounts {
 		c.Totals.Add(a.Counts)
 	}
+	for _, p := range listings {
+		if p != nil {
+			c.Previews = append(c.Previews, *p)
+		}
+	}
 	c.Sample = sampleResult(sampled)
 	if c.Depth, err = e.comparedDepth(ctx, c); err != nil {
 		return c, err
@@ -82,17 +92,23 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	return c, nil
 }
 
-// compareOne compares one account, and counts its sample where the source was
-// sampled.
-func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, decided said, onResult func(diff.Result) error) (r mailproof.AccountResult, sampled *sampling, err error) {
+// compareOne compares one account, counts its sample where the source was
+// sampled, and what its listings show where a preview was taken.
+func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, decided said, onResult func(diff.Result) error) (r mailproof.AccountResult, sampled *sampling, listed *previewed, err error) {
 	src, dst, done, err := e.inventoriesOf(ctx, name)
 	if err != nil {
-		return r, nil, err
+		return r, nil, nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	o, err := e.compareOptions(ctx, name, dst)
 	if err != nil {
-		return r, nil, err
+		return r, nil, nil, err
+	}
+	if listed, err = e.previewOf(ctx, src, dst, o, onResult != nil); err != nil {
+		return r, nil, nil, err
+	}
+	if listed != nil && onResult != nil {
+		onResult = listed.beside(onResult)
 	}
 	o.OnResult = onResult
 	o.Dispositions = decided.on(readingsOf(src, dst))
@@ -107,18 +123,21 @@ func (e *Engagement) compareOne(ctx context.Context, name string, samples map[ma
 		}
 	}
 	if r, err = diff.Compare(ctx, src, dst, o); err != nil {
-		return r, nil, err
+		return r, nil, nil, err
 	}
 	if sampled != nil {
 		sampled.unread = !readToEnd(&r)
 	}
 	r.Findings = decided.accept(r.Findings)
+	if listed != nil {
+		r.Findings = append(r.Findings, listed.shallow(name)) // nobody can accept that
+	}
 	r.Verdict = mailproof.Roll(r.Findings)
 	if err := e.explainRefusals(ctx, &r); err != nil {
-		return r, nil, err
+		return r, nil, nil, err
 	}
 	decided.explain(&r, readingsOf(src, dst))
-	return r, sampled, nil
+	return r, sampled, listed, nil
 }
 
 // readToEnd reports whether every message of the source is listed.

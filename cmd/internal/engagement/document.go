@@ -56,7 +56,7 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	if d.Passes, err = e.ledger.Passes(ctx); err != nil {
 		return nil, err
 	}
-	d.Depth, d.Sample = cmp.Or(c.Depth, e.Depth), c.Sample
+	d.Depth, d.Sample, d.Previews = cmp.Or(c.Depth, e.Depth), c.Sample, c.Previews
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		if err := e.histogram(ctx, d, side); err != nil {
 			return nil, err

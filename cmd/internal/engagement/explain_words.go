@@ -79,6 +79,15 @@ var reasonWords = map[string]words{
 	reasonLapsed:            {"somebody decided on this when the evidence was another one; the decision does not hold for what is found now", "look again, and decide again with mailproof dispose"},
 	diff.ReasonNotFixed:     {"somebody said that this was fixed; it is still found", "look again"},
 
+	diff.ReasonSize:                       {"the servers state other sizes for the two, and both were found to state sizes truly", "run mailproof inventory at full depth"},
+	string(mailproof.PreviewListed):       {mailproof.PreviewListed.Meaning(), "run mailproof inventory at full depth"},
+	string(mailproof.PreviewElsewhere):    {mailproof.PreviewElsewhere.Meaning(), "run mailproof inventory at full depth"},
+	string(mailproof.PreviewNotListed):    {mailproof.PreviewNotListed.Meaning(), "run mailproof copy, then inventory and diff"},
+	string(mailproof.PreviewUnknown):      {mailproof.PreviewUnknown.Meaning(), "run mailproof inventory at full depth"},
+	string(mailproof.PreviewNotOnSource):  {mailproof.PreviewNotOnSource.Meaning(), "nothing, if mail is delivered there already"},
+	string(mailproof.PreviewHeaderDiffer): {mailproof.PreviewHeaderDiffer.Meaning(), "run mailproof inventory at full depth"},
+	string(mailproof.PreviewSizeDiffers):  {mailproof.PreviewSizeDiffers.Meaning(), "run mailproof inventory at full depth"},
+
 	diff.ReasonFlags: {"flags or keywords (read, answered, labels) are other ones; the content is not concerned", "mailproof copy carries later changes of flags over"},
 	diff.ReasonDates: {"the date of receipt (INTERNALDATE), by which mail programs may sort, is another one; the content is not concerned", nothingToDo},
 

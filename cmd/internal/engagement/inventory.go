@@ -48,6 +48,9 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 		sum, err := e.inventoryOne(ctx, a, collect.Options{
 			Pass: pass, Account: a.Name, Side: side, Depth: depth, Sample: e.Sample, Reverify: e.Reverify, Exclude: e.excluded(side), Progress: progress, Stop: e.Stop,
 		})
+		if err := e.keepCalibration(ctx, pass, a.Name, depth, sum); err != nil {
+			return err
+		}
 		mu.Lock()
 		res.Summary.Add(sum)
 		mu.Unlock()

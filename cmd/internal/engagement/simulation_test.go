@@ -78,6 +78,19 @@ func (m *memory) Bodies(_ context.Context, want []mailproof.Metadata, read func(
 	return nil, nil
 }
 
+func (m *memory) Headers(_ context.Context, want []mailproof.Metadata, read func(mailproof.UID, int64, io.Reader) error) (map[mailproof.UID]string, error) {
+	for _, md := range want {
+		head := m.boxes[m.open][md.UID-1].Raw
+		if i := bytes.Index(head, []byte("\r\n\r\n")); i >= 0 {
+			head = head[:i+4]
+		}
+		if err := read(md.UID, int64(len(head)), bytes.NewReader(head)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
 var crlf = []byte("\r\n")
 
 // split parts header (with its last line end) and body.
