@@ -445,20 +445,33 @@ func (d *dossier) spfHas(p Profile) []mailproof.Finding {
 		case len(records) == 0:
 			var c change
 			c.create(d.domain, dns.TypeTXT, txtContent(spf.Version+" "+add+" ~all"))
-			return ruling{outcome, "no SPF record", c.String()}
+			return ruling{outcome, "no SPF record", c.String() + otherRegions(p, d.domain)}
 		case namesAny(tree, p.SPF, d.domain):
 			return ruling{pass, strings.Join(records, " | "), ""}
 		case hasUnanswered(tree):
 			return ruling{unknown, strings.Join(records, " | ") + ": a branch could not be looked up", askAgain}
 		}
 		fix := d.rewriteSPF(x, func(terms []string) []string { return insertTerm(terms, add) })
-		return ruling{outcome, strings.Join(records, " | "), fix}
+		return ruling{outcome, strings.Join(records, " | "), fix + otherRegions(p, d.domain)}
 	})
 	terms := make([]string, 0, len(p.SPF))
 	for _, e := range p.SPF {
 		terms = append(terms, expand(spfTerm(e), d.domain))
 	}
 	return expecting(f, strings.Join(terms, " or "))
+}
+
+// otherRegions is a note where a provider has several sender policies, one for
+// each of its regions: which is the customer's cannot be told from here.
+func otherRegions(p Profile, domain string) string {
+	if len(p.SPF) < 2 {
+		return ""
+	}
+	terms := make([]string, 0, len(p.SPF)-1)
+	for _, e := range p.SPF[1:] {
+		terms = append(terms, expand(spfTerm(e), domain))
+	}
+	return "\n; or in its place the one that " + p.Title() + " shows for your region: " + strings.Join(terms, ", ")
 }
 
 func spfOld(d *dossier) []mailproof.Finding {

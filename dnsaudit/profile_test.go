@@ -36,6 +36,32 @@ func TestBuiltinProfiles(t *testing.T) {
 	}
 }
 
+// Hosts and policies as customers of the providers publish them are told by
+// the built-in table.
+func TestProvidersAreTold(t *testing.T) {
+	for id, hosts := range map[string][]string{
+		"barracuda": {"d226511.a.ess.uk.barracudanetworks.com", "d348911a.ess.barracudanetworks.com"}, "trendmicro": {"iotagroup.in.tmes.trendmicro.eu"},
+		"sophos": {"mx-01-eu-west-1.prod.hydra.sophos.com"}, "zoho": {"mx2.zoho.com.au", "mx.zohocloud.ca"}, "hornetsecurity": {"mx02.hornetsecurity.com"},
+		"microsoft365": {"firm-com.mail.protection.outlook.com", "firm-com.a-v1.mx.microsoft"}, "migadu": {"aspmx2.migadu.com"}, "mimecast": {"us-smtp-inbound-1.mimecast.com"},
+	} {
+		p, err := LoadProfile(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hosts {
+			if !p.isMX(h, "example.test.") {
+				t.Errorf("%s is no exchange of %s", h, id)
+			}
+		}
+	}
+	for id, term := range map[string]string{"sophos": "_spf.prod.hydra.sophos.com", "trendmicro": "spf.tmes.trendmicro.eu", "zoho": "zohocloud.ca", "barracuda": "spf.ess.de.barracudanetworks.com", "mimecast": "_netblocks.mimecast.com"} {
+		p, err := LoadProfile(id)
+		if err != nil || !slices.Contains(p.SPF, term) {
+			t.Errorf("%s does not know %s: %v", id, term, err)
+		}
+	}
+}
+
 func TestMatchHost(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, host string
