@@ -53,20 +53,20 @@ func (a *app) printChecks(asJSON bool) error {
 			}
 		}
 		row(c.ID, cells, c.Reference)
-		for _, line := range wrapWords(c.Rule, width-4) {
+		for _, line := range breakLines(c.Rule, width-4) {
 			a.say("    " + line)
 		}
 	}
 	a.say("")
-	for _, line := range wrapWords("The word is the worst that a check says of what it looks for; – where it is not made. What cannot be asked is unknown at every moment. "+
+	for _, line := range breakLines("The word is the worst that a check says of what it looks for; – where it is not made. What cannot be asked is unknown at every moment. "+
 		"Where a filter keeps the MX, mx.expected and mx.leftover fail at every moment. At confirmation, fail makes an engagement INCOMPLETE and unknown INCONCLUSIVE.", width) {
 		a.say(line)
 	}
 	return nil
 }
 
-// wrapWords breaks text of ours between words.
-func wrapWords(text string, width int) []string {
+// breakLines breaks text of ours between words.
+func breakLines(text string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {
@@ -113,7 +113,7 @@ func (a *app) printProfiles(asJSON bool) error {
 	a.say(fmt.Sprintf("%-15s %-26s %-10s  %s", "profile", "provider", "read", "source"))
 	for _, p := range list {
 		a.say(fmt.Sprintf("%-15s %-26s %s", p.ID, p.Title(), p.Date))
-		for _, line := range wrapWords(p.Source, a.term.Width()-4) {
+		for _, line := range breakLines(p.Source, a.term.Width()-4) {
 			a.say("    " + line)
 		}
 	}
