@@ -46,7 +46,8 @@
 // message is a few bits, and eight octets where it has an X-GM-MSGID until
 // these are paired; leftovers are taken into memory once there are few
 // (Options.Limit), and further rounds of streams do the same work where there
-// are many. The messages of one set of equal ones are held together.
+// are many. The messages of one set of equal ones are held together: of a large
+// set the kinds of row that there are, and 64 octets for each message.
 //
 // # Verdicts
 //

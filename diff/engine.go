@@ -194,8 +194,8 @@ var schedule = []round{
 
 func (e *engine) round(r round) error {
 	src, dst := e.src.readable(e.ctx, r.tier, true), e.dst.readable(e.ctx, r.tier, true)
-	return merge(src, dst, r.tier, func(s, d []mailproof.Row) error {
-		if len(s) == 0 || len(d) == 0 {
+	return merge(src, dst, r.tier, func(s, d *rowSet) error {
+		if s.len() == 0 || d.len() == 0 {
 			return nil
 		}
 		return e.pairSet(r, s, d)
@@ -203,8 +203,8 @@ func (e *engine) round(r round) error {
 }
 
 // merge walks two streams in the order of a hash and hands over each set of
-// equal ones. The slices are used again for the next set.
-func merge(a, b iter.Seq2[*mailproof.Row, error], by mailproof.Tier, visit func(a, b []mailproof.Row) error) error {
+// equal ones. The sets are used again for the next hash.
+func merge(a, b iter.Seq2[*mailproof.Row, error], by mailproof.Tier, visit func(a, b *rowSet) error) error {
 	nextA, stopA := iter.Pull2(a)
 	defer stopA()
 	nextB, stopB := iter.Pull2(b)
@@ -233,7 +233,7 @@ type cursor struct {
 	row  *mailproof.Row // nil at the end
 	hash mailproof.Hash
 	err  error
-	set  []mailproof.Row
+	set  rowSet
 }
 
 func (c *cursor) advance() {
@@ -246,13 +246,13 @@ func (c *cursor) advance() {
 }
 
 // take collects the rows of one hash.
-func (c *cursor) take(hash mailproof.Hash) []mailproof.Row {
-	c.set = c.set[:0]
+func (c *cursor) take(hash mailproof.Hash) *rowSet {
+	c.set.reset()
 	for c.row != nil && c.hash == hash {
-		c.set = append(c.set, *c.row)
+		c.set.add(c.row)
 		c.advance()
 	}
-	return c.set
+	return &c.set
 }
 
 // compact brings what is unpaired into memory as soon as it is little. Where

@@ -43,8 +43,8 @@ func (e *engine) pairByGmailID() error {
 				return err
 			}
 		}
-		err := merge(src.wanted(e.ctx, r.tier, shared), dst.wanted(e.ctx, r.tier, shared), r.tier, func(a, b []mailproof.Row) error {
-			if len(a) == 0 || len(b) == 0 {
+		err := merge(src.wanted(e.ctx, r.tier, shared), dst.wanted(e.ctx, r.tier, shared), r.tier, func(a, b *rowSet) error {
+			if a.len() == 0 || b.len() == 0 {
 				return nil
 			}
 			ids := classes[uint64]{}

@@ -100,7 +100,7 @@ func (e *engine) pairDates(src, dst []mailproof.Row) error {
 			dst = dst[1:]
 		default:
 			n, m := sameDate(src), sameDate(dst)
-			s := &set{e: e, r: round{tier: mailproof.T4}, src: src[:n], dst: dst[:m]}
+			s := &set{e: e, r: round{tier: mailproof.T4}, src: rowsOf(src[:n]), dst: rowsOf(dst[:m])}
 			if err := s.pairHeads(); err != nil {
 				return err
 			}

@@ -14,12 +14,11 @@ import (
 // key is what pairing within one set of equal messages looks at.
 type key struct {
 	date   int64  // INTERNALDATE in Unix seconds; noDate where there is none
-	flags  uint64 // a hash of the flags
-	id     int64
-	class  int32 // only members of one class are paired; negative: none
-	folder int32 // destination mailbox; negative: none
+	flags  uint32 // a hash of the flags
+	class  int32  // only members of one class are paired; negative: none
+	folder int32  // destination mailbox; negative: none
 	uid    mailproof.UID
-	box    int32 // mailbox, to tell apart what the rest does not
+	box    int32 // mailbox: with the UID it tells apart what the rest does not
 	pos    int32 // in the set
 }
 
@@ -33,19 +32,19 @@ func unixDate(t time.Time) int64 {
 }
 
 // flagsKey hashes a set of flags without regard to case.
-func flagsKey(flags mailproof.Flags) uint64 {
-	h := fnv.New64a()
+func flagsKey(flags mailproof.Flags) uint32 {
+	h := fnv.New32a()
 	for _, f := range flags {
 		// A hash.Hash never returns an error.
 		_, _ = h.Write([]byte(strings.ToLower(f)))
 		_, _ = h.Write([]byte{0})
 	}
-	return h.Sum64()
+	return h.Sum32()
 }
 
 func compareKeys(a, b key) int {
 	return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.folder, b.folder), cmp.Compare(a.date, b.date),
-		cmp.Compare(a.uid, b.uid), cmp.Compare(a.box, b.box), cmp.Compare(a.id, b.id))
+		cmp.Compare(a.uid, b.uid), cmp.Compare(a.box, b.box))
 }
 
 // match pairs the members of two sets, class by class and folder by folder,

@@ -308,7 +308,7 @@ func (b *previewer) pair(src, dst []listed, folder, like bool) error {
 	keys := func(list []listed, place func(int) int) (out []key) {
 		for i := range list {
 			if m := &list[i]; !m.mate {
-				k := key{date: m.date, uid: m.uid, box: m.box, id: m.id, pos: int32(i)}
+				k := key{date: m.date, uid: m.uid, box: m.box, pos: int32(i)}
 				if like {
 					k.class = heads.of(m.core + 1)
 				}

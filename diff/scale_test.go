@@ -21,6 +21,7 @@ type generated struct {
 	side  mailproof.Side
 	n     int
 	lost  int  // every lost-th message is not here; 0: none
+	same  bool // all are copies of one message
 	fresh bool // rebuilt: T0 and T1 are others than on the other side
 	order map[mailproof.Tier][]uint32
 }
@@ -47,6 +48,10 @@ func (g *generated) row(i uint32) mailproof.Row {
 	}
 	for _, t := range mailproof.Tiers() {
 		h := &r.Hashes[t-1]
+		if g.same {
+			h[0] = byte(t)
+			continue
+		}
 		binary.BigEndian.PutUint64(h[:], g.value(t, i))
 		binary.BigEndian.PutUint64(h[8:], uint64(i)|1<<63)
 	}
@@ -154,6 +159,33 @@ func pairBig(b *testing.B, n int, fresh bool) {
 		b.ReportMetric(float64(peak-min(peak, before.HeapAlloc))/(1<<20), "peak-MiB")
 	}
 	b.ReportMetric(rows.Seconds(), "rows-s")
+	b.ReportMetric(float64(2*n)*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// A million copies of one message are one set on each side.
+func BenchmarkPairCopies(b *testing.B) {
+	const n = 1_000_000
+	src, dst := &generated{side: mailproof.Source, n: n, same: true}, &generated{side: mailproof.Destination, n: n, same: true}
+	src.prepare(mailproof.T0)
+	dst.prepare(mailproof.T0)
+	runtime.GC()
+	var before, now runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		var peak uint64
+		seen := 0
+		res, err := Compare(b.Context(), src, dst, Options{OnResult: func(Result) error {
+			if seen++; seen%(n/10) == 1 {
+				runtime.ReadMemStats(&now)
+				peak = max(peak, now.HeapAlloc)
+			}
+			return nil
+		}})
+		if err != nil || res.Counts.Identical != n {
+			b.Fatalf("%+v, %v", res.Counts, err)
+		}
+		b.ReportMetric(float64(peak-min(peak, before.HeapAlloc))/(1<<20), "peak-MiB")
+	}
 	b.ReportMetric(float64(2*n)*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 

@@ -1,6 +1,8 @@
 package diff
 
 import (
+	"slices"
+
 	"github.com/mailproof/mailproof"
 )
 
@@ -10,17 +12,17 @@ import (
 const maxCloser = 128
 
 // pairSet pairs messages that share the hash of one tier.
-func (e *engine) pairSet(r round, src, dst []mailproof.Row) error {
+func (e *engine) pairSet(r round, src, dst *rowSet) error {
 	s := &set{e: e, r: r, src: src, dst: dst}
 	switch {
 	case r.tier == mailproof.T3b || r.tier == mailproof.T4:
 		return s.pairBySuggestion()
-	case r.tier == mailproof.T3 && len(src) == 1 && len(dst) == 1:
-		s.r.tier = finest(&src[0], &dst[0])
+	case r.tier == mailproof.T3 && src.len() == 1 && dst.len() == 1:
+		s.r.tier = finest(src.at(0), dst.at(0))
 		return s.emit(0, 0)
 	case r.tier == mailproof.T3:
 		return s.pairByIdentity()
-	case len(src) == 1 && len(dst) == 1:
+	case src.len() == 1 && dst.len() == 1:
 		return s.pairOne()
 	}
 	return s.pairBy(nil, nil)
@@ -30,7 +32,7 @@ func (e *engine) pairSet(r round, src, dst []mailproof.Row) error {
 type set struct {
 	e          *engine
 	r          round
-	src, dst   []mailproof.Row
+	src, dst   *rowSet
 	doneSrc    []bool
 	doneDst    []bool
 	details    map[int64]*mailproof.Detail // by id, of the source
@@ -41,7 +43,7 @@ type set struct {
 }
 
 func (s *set) pairOne() error {
-	if s.r.folder && s.e.target[s.src[0].Mailbox] != s.dst[0].Mailbox {
+	if s.r.folder && s.e.target[s.src.box(0)] != s.dst.box(0) {
 		return nil
 	}
 	return s.emit(0, 0)
@@ -55,7 +57,7 @@ func (s *set) emit(i, j int32) error {
 		*s.held = append(*s.held, heldPair{i, j, s.r.tier})
 		return nil
 	}
-	src, dst := &s.src[i], &s.dst[j]
+	src, dst := s.src.at(int(i)), s.dst.at(int(j))
 	return s.e.pairUp(&pair{src: src, dst: dst, tier: s.r.tier, folder: s.e.target[src.Mailbox] == dst.Mailbox})
 }
 
@@ -63,21 +65,21 @@ func (s *set) emit(i, j int32) error {
 // return; a negative class takes no part. Nil puts all into one class.
 func (s *set) pairBy(classSrc, classDst func(*mailproof.Row) int32) error {
 	if s.doneSrc == nil {
-		s.doneSrc, s.doneDst = make([]bool, len(s.src)), make([]bool, len(s.dst))
+		s.doneSrc, s.doneDst = make([]bool, s.src.len()), make([]bool, s.dst.len())
 	}
 	s.keysSrc = s.keys(s.keysSrc, s.src, s.doneSrc, classSrc, func(box int) int { return s.e.target[box] })
 	s.keysDst = s.keys(s.keysDst, s.dst, s.doneDst, classDst, func(box int) int { return box })
 	return match(s.keysSrc, s.keysDst, s.emit)
 }
 
-func (s *set) keys(keys []key, rows []mailproof.Row, done []bool, class func(*mailproof.Row) int32, folder func(int) int) []key {
-	keys = keys[:0]
-	for i := range rows {
+func (s *set) keys(keys []key, rows *rowSet, done []bool, class func(*mailproof.Row) int32, folder func(int) int) []key {
+	keys = slices.Grow(keys[:0], rows.len())
+	for i := range rows.len() {
 		if done != nil && done[i] {
 			continue
 		}
-		r := &rows[i]
-		k := key{date: unixDate(r.InternalDate), flags: flagsKey(r.Flags), id: r.ID, uid: r.UID, box: int32(r.Mailbox), pos: int32(i)}
+		r := rows.at(i)
+		k := key{date: unixDate(r.InternalDate), flags: flagsKey(r.Flags), uid: r.UID, box: int32(r.Mailbox), pos: int32(i)}
 		if class != nil {
 			k.class = class(r)
 		}
@@ -95,7 +97,7 @@ func (s *set) keys(keys []key, rows []mailproof.Row, done []bool, class func(*ma
 // it takes more: the same Date or, where they cannot be told apart by their
 // ids, the same INTERNALDATE together with sender and subject.
 func (s *set) pairBySuggestion() error {
-	if len(s.src) > maxCloser || len(s.dst) > maxCloser {
+	if s.src.len() > maxCloser || s.dst.len() > maxCloser {
 		return nil
 	}
 	if err := s.loadDetails(); err != nil {
@@ -158,19 +160,20 @@ func (s *set) loadDetails() error {
 	s.details, s.detailsDst = map[int64]*mailproof.Detail{}, map[int64]*mailproof.Detail{}
 	for _, x := range []struct {
 		side *side
-		rows []mailproof.Row
+		rows *rowSet
 		done []bool
 		into map[int64]*mailproof.Detail
 	}{{s.e.src, s.src, s.doneSrc, s.details}, {s.e.dst, s.dst, s.doneDst, s.detailsDst}} {
-		for i := range x.rows {
+		for i := range x.rows.len() {
 			if x.done != nil && x.done[i] {
 				continue
 			}
-			m, err := x.side.message(s.e.ctx, x.rows[i].ID)
+			id := x.rows.at(i).ID
+			m, err := x.side.message(s.e.ctx, id)
 			if err != nil {
 				return err
 			}
-			x.into[x.rows[i].ID] = &m.Fingerprint.Detail
+			x.into[id] = &m.Fingerprint.Detail
 		}
 	}
 	return nil

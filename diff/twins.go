@@ -123,13 +123,13 @@ func ofContent(rows iter.Seq2[*mailproof.Row, error], t mailproof.Tier) iter.Seq
 }
 
 // markSet marks a set of equal contents; only the marks of leftovers count.
-func (e *engine) markSet(src, dst []mailproof.Row) error {
-	if len(src) == 0 {
+func (e *engine) markSet(src, dst *rowSet) error {
+	if src.len() == 0 {
 		return nil
 	}
 	intact := false
-	for i := range src {
-		n, err := e.src.dense(&src[i])
+	for i := range src.len() {
+		n, err := e.src.dense(src.at(i))
 		if err != nil {
 			return err
 		}
@@ -137,11 +137,11 @@ func (e *engine) markSet(src, dst []mailproof.Row) error {
 	}
 	for _, x := range []struct {
 		s    *side
-		rows []mailproof.Row
+		rows *rowSet
 		mark bool
 	}{{e.src, src, intact}, {e.dst, dst, true}} {
-		for i := range x.rows {
-			n, err := x.s.dense(&x.rows[i])
+		for i := range x.rows.len() {
+			n, err := x.s.dense(x.rows.at(i))
 			if err != nil {
 				return err
 			}
