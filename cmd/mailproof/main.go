@@ -162,6 +162,6 @@ ledger mailproof.db and the reports.`,
 		a.demoCommand(), a.initCommand(), a.checkCommand(), a.inventoryCommand(), a.copyCommand(), a.diffCommand(),
 		a.explainCommand(), a.dnsCommand(), a.reportCommand(), a.runCommand(), a.statusCommand(), a.versionCommand(), a.providersCommand(),
 	)
-	root.AddCommand(a.signOffCommands()...)
+	a.addSignOff(root)
 	return root
 }

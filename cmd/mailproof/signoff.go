@@ -11,9 +11,14 @@ import (
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
 )
 
-// signOffCommands are those that lead from the last diff to the signatures.
-func (a *app) signOffCommands() []*cobra.Command {
-	return []*cobra.Command{a.disposeCommand()}
+// addSignOff adds the commands that lead from the last diff to the signatures.
+func (a *app) addSignOff(root *cobra.Command) {
+	root.AddCommand(a.runbookCommand(), a.attestCommand(), a.disposeCommand())
+	for _, c := range root.Commands() {
+		if c.Name() == "check" {
+			a.addGate(c)
+		}
+	}
 }
 
 // ledgerMustExist refuses to make a ledger where a person's word is to be

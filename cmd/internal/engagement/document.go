@@ -65,6 +65,11 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	if d.Steps, err = e.steps(ctx); err != nil {
 		return nil, err
 	}
+	runbook, err := e.Runbook(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	d.Runbook = runbook.ForReport()
 	return d, e.details(ctx, c, d)
 }
 
