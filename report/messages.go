@@ -104,7 +104,7 @@ func (d *Document) rows(w *bufio.Writer) error {
 			counterpart = fmt.Sprintf("%s, %d", c.Mailbox, c.UID)
 		}
 		if err := enc.Encode([]any{m.Exception, visible(m.Key.Account), visible(m.Key.Mailbox), m.Key.UID, int(m.Verdict), tier, m.Size, date,
-			visible(cut(m.Subject, 300)), visible(cut(m.Reasons, 600)), visible(counterpart)}); err != nil {
+			visible(cut(m.Subject, 180)), visible(cut(m.Reasons, 400)), visible(counterpart)}); err != nil {
 			return err
 		}
 	}

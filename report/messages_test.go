@@ -72,7 +72,7 @@ func TestMessageList(t *testing.T) {
 	i := 0
 	for m := range d.Messages() {
 		r := rows[i]
-		if r[1] != visible(m.Key.Account) || r[3] != float64(m.Key.UID) || r[4] != float64(m.Verdict) || r[8] != visible(cut(m.Subject, 300)) {
+		if r[1] != visible(m.Key.Account) || r[3] != float64(m.Key.UID) || r[4] != float64(m.Verdict) || r[8] != visible(cut(m.Subject, 180)) {
 			t.Fatalf("line %d is %v, want %+v", i, r, m)
 		}
 		i++

@@ -84,7 +84,7 @@ func runbookRow(s mailproof.RunbookStep) row {
 	if !s.When.IsZero() {
 		when = cell{{Text: s.When.UTC().Format("2 Jan 15:04")}}
 	}
-	return row{Cells: []cell{foreign(cut(s.Title, 200)), foreign(cut(s.Owner, 40)), marked(kind.mark, kind.word), basisCell(s), when, said}}
+	return row{Cells: []cell{foreign(sentence(cut(s.Title, 200))), foreign(cut(s.Owner, 40)), marked(kind.mark, kind.word), basisCell(s), when, said}}
 }
 
 // basisCell is what a state rests on: what was measured, then who said what.
