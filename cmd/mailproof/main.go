@@ -160,7 +160,7 @@ ledger mailproof.db and the reports.`,
 	})
 	root.AddCommand(
 		a.demoCommand(), a.initCommand(), a.checkCommand(), a.inventoryCommand(), a.copyCommand(), a.diffCommand(),
-		a.explainCommand(), a.dnsCommand(), a.reportCommand(), a.runCommand(), a.statusCommand(), a.versionCommand(), a.providersCommand(),
+		a.explainCommand(), a.dnsCommand(), a.reportCommand(), a.runCommand(), a.statusCommand(), a.credentialsCommand(), a.versionCommand(), a.providersCommand(),
 	)
 	a.addSignOff(root)
 	return root

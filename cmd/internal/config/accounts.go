@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,6 +39,8 @@ type Defaults struct {
 	Sides               []mailproof.Side // that the work needs; none means both
 	// Unchecked leaves out the look at whether the references lead anywhere.
 	Unchecked bool
+	// OAuth holds the sections that oauth:NAME may name.
+	OAuth map[string]OAuth
 }
 
 func (d Defaults) needs(side mailproof.Side) bool {
@@ -178,7 +179,7 @@ func (r *reader) requireColumns(header int, s sideDefaults) {
 			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no server is given for the %s", s.side, s.side),
 				fmt.Sprintf("add the column, or give url or host in [%s] of %s", s.side, FileName))
 		}
-		if name := s.side.String() + "_password"; !has(name) && s.password.IsZero() {
+		if name := s.side.String() + "_password"; !has(name) && s.password.IsZero() && s.template.CertFile == "" {
 			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no password is given for the %s", name, s.side),
 				fmt.Sprintf("add the column, or give password in [%s] of %s", s.side, FileName))
 		}
@@ -290,11 +291,8 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		var err error
 		if endpoint, err = mailproof.ParseEndpoint(cell); err != nil {
 			r.ps.add(e.Line, column(col), withoutValues(err))
-		} else if endpoint.CAFile != "" {
-			endpoint.CAFile = locate(r.dir, endpoint.CAFile)
-			if _, err := os.Stat(endpoint.CAFile); err != nil {
-				r.ps.add(e.Line, column(col), "the file of trust anchors cannot be read (option ca)")
-			}
+		} else if option, err := findFiles(r.dir, &endpoint); err != nil {
+			r.ps.add(e.Line, column(col), fmt.Sprintf("the file of the option %s cannot be read", option))
 		}
 	case s.given:
 		endpoint = r.fill(e.Line, col, s.template, w)
@@ -319,7 +317,7 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		}
 		return endpoint, r.reference(e.Line, col, s.side, parsed.In(r.dir), endpoint)
 	}
-	if s.password.IsZero() && r.needs(s.side) {
+	if s.password.IsZero() && r.needs(s.side) && endpoint.CertFile == "" {
 		r.ps.add(e.Line, column(col), "empty", credentialHint)
 	}
 	return endpoint, r.reference(e.Line, col, s.side, r.defaultPassword(e.Line, col, s, w), endpoint)
@@ -356,6 +354,9 @@ func (r *reader) reference(number int, col string, side mailproof.Side, ref cred
 		if !known {
 			err = ref.Check()
 			r.checked[ref] = err
+		}
+		if err == nil {
+			err = r.checkSection(ref)
 		}
 		if err != nil {
 			r.ps.addError(number, column(col), err)
@@ -563,7 +564,13 @@ func Single(source, destination, sourcePassword, destinationPassword string) (En
 		if *s.endpoint, err = mailproof.ParseEndpoint(s.address); err != nil {
 			return Entry{}, fmt.Errorf("--%s: %w", s.side, err)
 		}
+		if e.Name == "" || !strings.Contains(e.Name, "@") && strings.Contains(s.endpoint.Identity(), "@") {
+			e.Name = s.endpoint.Identity()
+		}
 		password := s.password
+		if password == "" && s.endpoint.CertFile != "" {
+			continue // the certificate says who it is
+		}
 		if password == "" {
 			password = "prompt"
 		}
@@ -575,9 +582,6 @@ func Single(source, destination, sourcePassword, destinationPassword string) (En
 			return Entry{}, fmt.Errorf("--%s-password: %w", s.side, err)
 		}
 		*s.ref = ref.For(fmt.Sprintf("password of %s at %s", s.endpoint.Identity(), s.endpoint.Host))
-		if e.Name == "" || !strings.Contains(e.Name, "@") && strings.Contains(s.endpoint.Identity(), "@") {
-			e.Name = s.endpoint.Identity()
-		}
 	}
 	if e.Source.Host != "" && e.Destination.Host != "" && loginKey(e.Source) == loginKey(e.Destination) {
 		return Entry{}, fmt.Errorf("--destination: the same login on the same server as --source")

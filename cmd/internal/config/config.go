@@ -46,6 +46,8 @@ type Config struct {
 	DNS         DNS        `toml:"dns"`
 	Limits      Limits     `toml:"limits"`
 	Report      Report     `toml:"report"`
+	// OAuth are the authorisation servers, by the NAME of oauth:NAME.
+	OAuth map[string]OAuth `toml:"oauth"`
 }
 
 // Engagement is what the project is called and whose it is.
@@ -221,6 +223,7 @@ func (c *Config) validate(bad func(key, reason string, hints ...string)) {
 	c.DNS.validate(bad)
 	c.Limits.validate(bad)
 	c.Report.validate(c.Dir, bad)
+	c.validateOAuth(bad)
 }
 
 func (d DNS) validate(bad func(key, reason string, hints ...string)) {
@@ -307,7 +310,7 @@ func inDir(dir, path string) string {
 
 // Defaults returns what a list of accounts is completed with.
 func (c *Config) Defaults(sides ...mailproof.Side) Defaults {
-	return Defaults{Source: c.Source, Destination: c.Destination, Dir: c.Dir, Sides: sides}
+	return Defaults{Source: c.Source, Destination: c.Destination, Dir: c.Dir, Sides: sides, OAuth: c.OAuth}
 }
 
 // Customers, Providers and Reviewers return who signs, with the organisation

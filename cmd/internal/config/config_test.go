@@ -111,7 +111,7 @@ mailproof.toml:4: key "engagement.id": holds more than 64 characters, or others 
 mailproof.toml:6: key "source.hots": not known; did you mean "host"?
 mailproof.toml:7: key "source.port": not a number from 1 to 65535
 mailproof.toml:8: key "source.password": not a credential reference (its text is not shown)
-mailproof.toml:10: key "destination.url": goes without host, port, security, user, authzid, ca and insecure: it says all of that itself
+mailproof.toml:10: key "destination.url": goes without host, port, security, user, authzid, admin, auth, cert, key, ca and insecure: it says all of that itself
 mailproof.toml:12: key "sorce": not known; did you mean "source"?
 mailproof.toml:16: key "dns.resolvers": "dns.example" is no address: write IP or IP:PORT, as 9.9.9.9 or [2620:fe::fe]:53
 mailproof.toml:17: key "dns.servers": "nonsense" is no address: write IP or IP:PORT, as 9.9.9.9 or [2620:fe::fe]:53
@@ -218,7 +218,7 @@ func TestTemplateDocumentsEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	example := regexp.MustCompile(`(?m)^# ([a-z_]+ = )`)
-	all := example.ReplaceAllString(text, "$1")
+	all := regexp.MustCompile(`(?m)^# (\[oauth\.)`).ReplaceAllString(example.ReplaceAllString(text, "$1"), "$1")
 	var walk func(t reflect.Type, path string)
 	var missing []string
 	walk = func(typ reflect.Type, path string) {
@@ -229,9 +229,9 @@ func TestTemplateDocumentsEveryKey(t *testing.T) {
 			case k == "-":
 			case f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[time.Time]():
 				walk(f.Type, path+k+".")
-			case f.Type == reflect.TypeFor[[]Party]():
+			case f.Type == reflect.TypeFor[[]Party](), f.Type == reflect.TypeFor[map[string]OAuth]():
 				walk(f.Type.Elem(), path+k+".")
-			case strings.Contains(path, "customers.") || strings.Contains(path, "providers.") || strings.Contains(path, "reviewers."):
+			case strings.Contains(path, "oauth."), strings.Contains(path, "customers.") || strings.Contains(path, "providers.") || strings.Contains(path, "reviewers."):
 				if !strings.Contains(all, k+" = ") {
 					missing = append(missing, path+k)
 				}
@@ -246,11 +246,12 @@ func TestTemplateDocumentsEveryKey(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	for _, name := range []string{"old-server-ca.pem", "new-server-ca.pem"} {
+	for _, name := range []string{"old-server-ca.pem", "new-server-ca.pem", "client.pem", "client-key.pem"} {
 		write(t, dir, name, "x")
 	}
-	// A server is given by url or by its parts.
-	for _, drop := range []string{`(?m)^url = .*$`, `(?m)^(host|port|security|user|authzid|ca|insecure) = .*$`} {
+	// A server is given by url or by its parts, and an administrator in one way; a logo is a picture.
+	all = regexp.MustCompile(`(?m)^(authzid|logo) = .*$`).ReplaceAllString(all, "")
+	for _, drop := range []string{`(?m)^url = .*$`, `(?m)^(host|port|security|user|admin|admin_separator|auth|cert|key|ca|insecure) = .*$`} {
 		if _, err := parse(FileName, dir, []byte(regexp.MustCompile(drop).ReplaceAllString(all, ""))); err != nil {
 			t.Errorf("without %s: %v", drop, err)
 		}

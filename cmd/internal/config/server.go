@@ -19,17 +19,22 @@ import (
 // and a row an [mailproof.Endpoint] is made. User, Authzid and the parts of URL
 // may hold {user}, {address}, {local} and {domain}.
 type Server struct {
-	URL         string `toml:"url"`         // imaps://{user}@imap.old.example; instead of the six below
-	Host        string `toml:"host"`        //
-	Port        int    `toml:"port"`        // 0: 993 or 143, as security says
-	Security    string `toml:"security"`    // tls (also where empty), starttls, none
-	User        string `toml:"user"`        // empty: {user}
-	Authzid     string `toml:"authzid"`     // authorisation identity (RFC 4616), for a master user
-	CA          string `toml:"ca"`          // PEM file
-	Insecure    string `toml:"insecure"`    // skip-verify
-	Password    string `toml:"password"`    // reference, for rows that carry none; with the same placeholders
-	Connections int    `toml:"connections"` // at most so many at once; 0: as [limits] says
-	Provider    string `toml:"provider"`    // a preset, auto or none; empty: auto
+	URL         string `toml:"url"`             // imaps://{user}@imap.old.example; instead of the six below
+	Host        string `toml:"host"`            //
+	Port        int    `toml:"port"`            // 0: 993 or 143, as security says
+	Security    string `toml:"security"`        // tls (also where empty), starttls, none
+	User        string `toml:"user"`            // empty: {user}
+	Authzid     string `toml:"authzid"`         // whose mail User signs in for (RFC 4422 §2)
+	Admin       string `toml:"admin"`           // the same the other way round: who signs in for User
+	AdminSep    string `toml:"admin_separator"` // joins the two in one login name, as Dovecot's * does
+	Auth        string `toml:"auth"`            // one SASL mechanism; empty: the best on offer
+	Cert        string `toml:"cert"`            // PEM file of a client certificate
+	Key         string `toml:"key"`             // PEM file of its key; empty: in the same file
+	CA          string `toml:"ca"`              // PEM file
+	Insecure    string `toml:"insecure"`        // skip-verify
+	Password    string `toml:"password"`        // reference, for rows that carry none; with the same placeholders
+	Connections int    `toml:"connections"`     // at most so many at once; 0: as [limits] says
+	Provider    string `toml:"provider"`        // a preset, auto or none; empty: auto
 }
 
 // IsZero reports whether nothing is known of the server.
@@ -62,8 +67,9 @@ func (s Server) template(dir string) (t mailproof.Endpoint, given bool, err erro
 		s.Host = preset.Host // a provider that has one server for all
 	}
 	if s.URL != "" {
-		if s.Host != "" || s.Port != 0 || s.Security != "" || s.User != "" || s.Authzid != "" || s.CA != "" || s.Insecure != "" {
-			return bad("url", "goes without host, port, security, user, authzid, ca and insecure: it says all of that itself")
+		if s.Host != "" || s.Port != 0 || s.Security != "" || s.User != "" || s.Authzid != "" || s.CA != "" || s.Insecure != "" ||
+			s.Admin != "" || s.AdminSep != "" || s.Auth != "" || s.Cert != "" || s.Key != "" {
+			return bad("url", "goes without host, port, security, user, authzid, admin, auth, cert, key, ca and insecure: it says all of that itself")
 		}
 		if t, err = mailproof.ParseEndpoint(withUser(s.URL)); err != nil {
 			return bad("url", "%s", withoutValues(err))
@@ -103,6 +109,11 @@ func (s Server) template(dir string) (t mailproof.Endpoint, given bool, err erro
 			return bad("insecure", "write skip-verify, or leave the key out")
 		}
 	}
+	if s.URL == "" {
+		if key, err := s.login(&t); err != nil {
+			return bad(key, "%s", err)
+		}
+	}
 	if s.Connections < 0 {
 		return bad("connections", "not a number from 1")
 	}
@@ -116,17 +127,56 @@ func (s Server) template(dir string) (t mailproof.Endpoint, given bool, err erro
 			}
 		}
 	}
-	if t.CAFile != "" {
-		t.CAFile = locate(dir, t.CAFile)
-		if _, err := os.Stat(t.CAFile); err != nil {
-			name := "ca"
-			if s.URL != "" {
-				name = "url"
-			}
-			return bad(name, "the file of trust anchors cannot be read: %v", err)
+	if key, err := findFiles(dir, &t); err != nil {
+		if s.URL != "" {
+			key = "url"
 		}
+		return bad(key, "%v", err)
 	}
 	return t, t.Host != "", nil
+}
+
+// login puts what says how to sign in into a template, and names the key that
+// is wrong.
+func (s Server) login(t *mailproof.Endpoint) (key string, err error) {
+	if s.Auth != "" {
+		if t.Auth, err = mailproof.ParseMechanism(s.Auth); err != nil {
+			return "auth", err
+		}
+	}
+	t.AdminSeparator, t.CertFile, t.KeyFile = s.AdminSep, s.Cert, s.Key
+	if err := t.SetAdmin(s.Admin); err != nil {
+		switch {
+		case s.Admin != "":
+			return "admin", err
+		case s.AdminSep != "" && s.Authzid == "":
+			return "admin_separator", err
+		case s.Cert == "" && s.Key != "":
+			return "key", err
+		case s.Cert == "" && s.Auth != "":
+			return "auth", err
+		}
+		return "cert", err
+	}
+	return "", nil
+}
+
+// findFiles finds the files that an address names, beside the file that names
+// them first, and says of which option it is where one cannot be read.
+func findFiles(dir string, e *mailproof.Endpoint) (option string, err error) {
+	for _, f := range []struct {
+		option, what string
+		path         *string
+	}{{"ca", "the file of trust anchors", &e.CAFile}, {"cert", "the file of the client certificate", &e.CertFile}, {"key", "the file of the client's key", &e.KeyFile}} {
+		if *f.path == "" {
+			continue
+		}
+		*f.path = locate(dir, *f.path)
+		if _, err := os.Stat(*f.path); err != nil {
+			return f.option, fmt.Errorf("%s cannot be read: %w", f.what, err)
+		}
+	}
+	return "", nil
 }
 
 // reference parses the default password.

@@ -23,9 +23,11 @@ func (r Ref) run(ctx context.Context) (mailproof.Secret, error) {
 	stdout, stderr := &boundedBuffer{limit: maxSecret}, &boundedBuffer{limit: 4 << 10}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Env = Environ()
 	// A grandchild that keeps the pipes open must not keep us.
 	cmd.WaitDelay = time.Second
 	err = cmd.Run()
+	defer clear(stdout.buf)
 	said := lastWords(stderr.String(), stdout.String())
 	switch {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -9,6 +9,7 @@
 //	age:FILE[#KEY]            an age-encrypted file (age-encryption.org/v1)
 //	prompt                    asked at the terminal, once for each account
 //	prompt:NAME               asked at the terminal, once for all who name it
+//	oauth:NAME                access tokens by the section [oauth.NAME] of mailproof.toml
 //
 // The package reads secrets and returns them as [mailproof.Secret]; it never
 // stores, prints or logs one, and no error text holds one: errors name the
@@ -35,13 +36,14 @@ const (
 	Keyring
 	Age
 	Prompt
+	OAuth    // access tokens, which are no password: the oauth room gets them
 	InMemory // a password that a foreign list carried; it has no written form
 )
 
-var schemes = map[string]Kind{"env": Env, "file": File, "cmd": Command, "keyring": Keyring, "age": Age, "prompt": Prompt}
+var schemes = map[string]Kind{"env": Env, "file": File, "cmd": Command, "keyring": Keyring, "age": Age, "prompt": Prompt, "oauth": OAuth}
 
 // Forms lists the ways to write a reference, for hints and help texts.
-const Forms = "env:NAME, file:PATH, cmd:PROGRAM ARGUMENTS, keyring:[SERVICE/]USER, age:FILE[#KEY] or prompt"
+const Forms = "env:NAME, file:PATH, cmd:PROGRAM ARGUMENTS, keyring:[SERVICE/]USER, age:FILE[#KEY], oauth:NAME or prompt"
 
 // DefaultService is the keyring service of references that name none.
 const DefaultService = "mailproof"
@@ -75,8 +77,11 @@ func Parse(s string) (Ref, error) {
 	if err := r.validate(); err != nil {
 		return Ref{}, err
 	}
-	if kind == Prompt {
+	switch kind {
+	case Prompt:
 		r.label = arg
+	case Env:
+		keepFromChildren(arg)
 	}
 	return r, nil
 }
@@ -109,6 +114,10 @@ func (r Ref) validate() error {
 	case Keyring:
 		if service, user := r.keyringEntry(); service == "" || user == "" {
 			return bad("names no user", "write keyring:USER or keyring:SERVICE/USER")
+		}
+	case OAuth:
+		if !isSectionName(r.arg) {
+			return bad("is not followed by the name of a section (its text is not shown)", "write oauth:NAME for the section [oauth.NAME], with letters, digits, dashes and _ in the name")
 		}
 	case Age:
 		if file, key, hash := r.ageEntry(); file == "" || hash && key == "" {
@@ -223,6 +232,21 @@ func isVariableName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// isSectionName reports whether s can be NAME in [oauth.NAME] without quotes.
+func isSectionName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	})
+}
+
+// Section returns NAME of oauth:NAME, and nothing for other references.
+func (r Ref) Section() string {
+	if r.kind != OAuth {
+		return ""
+	}
+	return r.arg
 }
 
 func isControl(c rune) bool { return c < 0x20 || c == 0x7f }

@@ -120,6 +120,8 @@ func (v *Resolver) read(ctx context.Context, ref Ref) (mailproof.Secret, error) 
 		return ref.readKeyring(ctx)
 	case Age:
 		return v.readAge(ctx, ref)
+	case OAuth:
+		return mailproof.Secret{}, ref.fail("stands for access tokens, and a password is wanted here", "write "+Forms, nil)
 	default:
 		secret, err := v.ask(ctx, ref.promptLabel())
 		if err == nil && secret.IsZero() {

@@ -67,6 +67,8 @@ type Account struct {
 	mailproof.Account
 	SourcePassword      Password
 	DestinationPassword Password
+	// Where the server wants OAuth 2, tokens take the place of a password.
+	SourceTokens, DestinationTokens imapconn.Tokens
 }
 
 // Password fetches a password when it is needed and no sooner; nil where none
@@ -78,6 +80,13 @@ func (a Account) password(side mailproof.Side) Password {
 		return a.SourcePassword
 	}
 	return a.DestinationPassword
+}
+
+func (a Account) tokens(side mailproof.Side) imapconn.Tokens {
+	if side == mailproof.Source {
+		return a.SourceTokens
+	}
+	return a.DestinationTokens
 }
 
 // Options says what to work on and how.
@@ -143,7 +152,7 @@ type Engagement struct {
 	refused refusals
 	wrong   wrongLogins
 	lines   lines
-	most    listAtMost // exceptions of one account that are listed
+	most    listAtMost  // exceptions of one account that are listed
 	spool   *spool.Pool // of all accounts: what they hold in memory together is bounded
 }
 
@@ -284,7 +293,13 @@ func (e *Engagement) connection(ctx context.Context, a Account, side mailproof.S
 	if c.Endpoint.Host == "" {
 		return c, fmt.Errorf("account %s has no %s address", a.Name, side)
 	}
+	if c.Tokens = a.tokens(side); c.Tokens != nil {
+		return c, nil
+	}
 	get := a.password(side)
+	if get == nil && c.Endpoint.CertFile != "" {
+		return c, nil // the certificate says who it is
+	}
 	if get == nil {
 		return c, fmt.Errorf("account %s has no %s password: give a reference such as env:NAME or file:PATH", a.Name, side)
 	}

@@ -1,0 +1,72 @@
+package engagement
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/imapconn"
+)
+
+// SignIn is how one account fared at one server.
+type SignIn struct {
+	Account string
+	Side    mailproof.Side
+	Server  mailproof.ServerInfo
+	Took    time.Duration
+	Err     error
+}
+
+// SignIns signs in to every account on the sides that are given, Parallel at a
+// time, and out again. It reads no mail and writes nothing. The result is in the
+// order of the accounts.
+func (o Options) SignIns(ctx context.Context, sides ...mailproof.Side) ([]SignIn, error) {
+	e := &Engagement{Options: o}
+	if e.Parallel <= 0 {
+		e.Parallel = 4
+	}
+	out := make([]SignIn, 0, len(o.Accounts)*len(sides))
+	index := map[string]int{}
+	for _, a := range o.Accounts {
+		index[a.Name] = len(out)
+		for _, side := range sides {
+			out = append(out, SignIn{Account: a.Name, Side: side})
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(e.Parallel)
+	for _, a := range o.Accounts {
+		g.Go(func() error {
+			for i := range sides {
+				e.signIn(ctx, a, &out[index[a.Name]+i])
+			}
+			return ctx.Err()
+		})
+	}
+	return out, g.Wait()
+}
+
+func (e *Engagement) signIn(ctx context.Context, a Account, s *SignIn) {
+	started := time.Now()
+	c, err := e.connection(ctx, a, s.Side)
+	if err != nil {
+		s.Err = err
+		return
+	}
+	leave, err := e.lines.enter(ctx, s.Side.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	if err != nil {
+		s.Err = err
+		return
+	}
+	defer leave()
+	r, err := imapconn.DialReader(ctx, c)
+	s.Took = time.Since(started)
+	if err != nil {
+		s.Err = err
+		return
+	}
+	s.Server = r.Server()
+	_ = r.Close() // signed in is signed in, however the goodbye went
+}
