@@ -58,6 +58,7 @@ const (
 	ReasonServerStub        = "server-stub"        // a server put a notice in the place of the message
 	ReasonNoMessageID       = "no-message-id"      // missing or unrecognisable
 	ReasonExcluded          = "excluded"           // the evidence is the rule
+	ReasonLabel             = "label-missing"      // of Gmail: not a copy is missing but a label
 
 	// On leftovers.
 	ReasonPreExisting  = "pre-existing"

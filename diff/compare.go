@@ -276,6 +276,10 @@ func (a *account) judgeLeftover(s *side, r *mailproof.Row, twin bool) Result {
 		res.Reasons = append(res.Reasons, a.e.dstReading.reason(a.e.dst))
 	case twin:
 		res.Verdict, res.Tier = mailproof.DuplicateCollapsed, mailproof.T2
+		if a.e.labels[labelOf(r)] {
+			name := quote(a.e.src.boxes[r.Mailbox].Name)
+			res.Reasons = append(res.Reasons, mailproof.Reason{Code: ReasonLabel, Evidence: "the message itself is on the destination; its label " + name + " is not"})
+		}
 	default:
 		res.Verdict = mailproof.Missing
 		if r.Hash(mailproof.T3).IsZero() {

@@ -34,6 +34,11 @@
 // than 128 messages of a side have is none. Where no number occurs on both
 // sides all is as if there were none.
 //
+// A label of Gmail is a mailbox over IMAP, and a message with three labels is
+// listed three times under one number. They are compared as mailboxes. Where the
+// destination lacks one of them and the message was found intact under another,
+// no copy is lost but a label: the reason label-missing names it.
+//
 // Without such a number, T3b and T4 are suggestions. They pair only where the
 // Date is the same too or where INTERNALDATE, From and Subject are, and T4 then
 // only if one of the two has no Message-ID: otherwise today's report would pass

@@ -23,7 +23,8 @@ type engine struct {
 	sink     sink
 	// reading says, once the rounds are over, what of each side was not read.
 	srcReading, dstReading reading
-	tried                  [2]int // size of the other side when load was last tried in vain
+	labels                 map[label]bool // of leftovers: whether the message was found intact under another label
+	tried                  [2]int         // size of the other side when load was last tried in vain
 }
 
 // pair is a source message with its counterpart.
@@ -119,6 +120,9 @@ func (e *engine) run(s sink) error {
 		}
 	}
 	if err := e.markTwins(); err != nil {
+		return err
+	}
+	if err := e.markLabels(); err != nil {
 		return err
 	}
 	for _, side := range []*side{e.src, e.dst} {

@@ -43,9 +43,9 @@ func TestGmailIDsThatDoNotMeet(t *testing.T) {
 			res, all := compare(t, src, dst, o)
 			plan := steps(t, src, dst, o)
 			for how, give := range map[string]func(){
-				"source only":      func() { w.number(src, 1, 20); w.number(dst, 0, 1) },
+				"source only":      func() { w.number(src, 1, 1<<40); w.number(dst, 0, 1) },
 				"destination only": func() { w.number(src, 0, 1); w.number(dst, 1, 20) },
-				"apart":            func() { w.number(src, 1, 20); w.number(dst, 100, 20) },
+				"apart":            func() { w.number(src, 1, 1<<40); w.number(dst, 1<<41, 20) },
 			} {
 				give()
 				again, got := compare(t, src, dst, o)
