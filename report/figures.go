@@ -210,7 +210,10 @@ func (d *Document) verdictLegend() cell {
 		text += fmt.Sprintf(" %s count on the source and stand in section 9.", count(d.Totals.DuplicateCollapsed, "collapsed duplicate"))
 	}
 	if d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked > 0 {
-		text += fmt.Sprintf(" On the destination %s not read.", count(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, "further message was", "further messages were"))
+		text += fmt.Sprintf(" On the destination %s not read or not compared.", count(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, "further message was", "further messages were"))
+		if d.Totals.DestinationNotChecked > 0 && d.Depth == mailproof.DepthSample {
+			text += " Their originals may be among the source messages that the sample left out."
+		}
 	}
 	return c.and(span{Text: text + " Exceptions are drawn one square each, up to four, not to scale."})
 }

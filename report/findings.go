@@ -216,8 +216,12 @@ func (d *Document) leadInconclusive() string {
 	if drifted > 0 {
 		why = append(why, count(int64(drifted), "folder")+" changed while being read")
 	}
-	if n := c.NotChecked + c.DestinationNotChecked; n > 0 {
-		why = append(why, fmt.Sprintf("the content of %s was not compared, as the depth was %s", count(n, "message"), or(depthName(d.Depth), "not recorded")))
+	if n := c.NotChecked; n > 0 || c.DestinationNotChecked > 0 {
+		what := count(n, "source message")
+		if n == 0 {
+			what = count(c.DestinationNotChecked, "destination message")
+		}
+		why = append(why, fmt.Sprintf("the content of %s was not compared, as the depth was %s", what, or(depthName(d.Depth), "not recorded")))
 	}
 	if !d.Balanced() {
 		why = append(why, "the ledger does not balance")
