@@ -69,7 +69,7 @@ func TestFixedTexts(t *testing.T) {
 	if literals < 300 {
 		t.Fatalf("read %d literals only", literals)
 	}
-	for _, name := range []string{"report.html", "report.css"} {
+	for _, name := range []string{"report.html", "report.css", "list.js"} {
 		text, err := templates.FS.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
