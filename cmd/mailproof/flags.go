@@ -66,7 +66,7 @@ func (f *workFlags) addRules(cmd *cobra.Command) {
 }
 
 func (f *workFlags) addDepth(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.depth, "depth", "full", "full reads every octet and is the only depth that can end in COMPLETE;\nsample reads a random part of the source, the destination in full, and states a bound for the rest;\npreview reads no bodies: numbers and sizes of messages are all that it compares")
+	cmd.Flags().StringVar(&f.depth, "depth", "full", "full reads every octet and is the only depth that can end in COMPLETE;\nsample reads a random part of the source, the destination in full, and states a bound for the rest;\npreview reads the headers and no bodies: which messages are listed, by identity, and which headers and sizes differ")
 	cmd.Flags().StringVar(&f.sampleSize, "sample-size", "", "of --depth sample: so many messages of each account, or of all a share such as 2.5% (default 300)")
 	cmd.Flags().StringVar(&f.seed, "seed", "", "of --depth sample: any text; the same seed chooses the same messages (default: that of the last sample, or one by chance)")
 	cmd.Flags().BoolVar(&f.reverify, "reverify", false, "read every message again, also those that an earlier pass has read")
