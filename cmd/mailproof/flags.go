@@ -85,7 +85,7 @@ func (f *dnsFlags) add(cmd *cobra.Command) {
 	fs.StringSliceVar(&f.resolvers, "resolver", nil, "resolver to sample for propagation, `IP[:PORT]` (may be repeated)")
 	fs.StringArrayVar(&f.servers, "dns-server", nil, "where a name server answers, `NAME=IP:PORT`, or resolver=IP:PORT (may be repeated)")
 	fs.BoolVar(&f.coexistence, "coexistence", false, "old and new provider share the domain on purpose")
-	fs.BoolVar(&f.http, "http", false, "probe Autodiscover and MTA-STS over HTTP as well")
+	fs.BoolVar(&f.http, "http", false, "probe Autodiscover, autoconfig and MTA-STS over HTTP as well")
 	fs.BoolVar(&f.starttls, "starttls", false, "ask the mail exchanges for their certificates on port 25 as well, to hold against TLSA records")
 	fs.StringArrayVar(&f.endpoints, "endpoint", nil, "with --http and --starttls: reach a host elsewhere, `HOST:PORT=IP:PORT`, as through a tunnel (may be repeated)")
 	fs.StringVar(&f.probeCA, "probe-ca", "", "with --http and --starttls: trust the certificates of this PEM `file` too")
