@@ -75,11 +75,11 @@ type Decision struct {
 	Pass        mailproof.PassID
 }
 
-// Pass is a pass with its place in the ledger's history; Root and Chain are
+// Pass is a pass with its place in the ledger's history; Root and Previous are
 // empty where the ledger keeps none.
 type Pass struct {
 	mailproof.Pass
-	Root, Chain string
+	Root, Previous string
 }
 
 // Citation is what a report says of the bundle that it lies in.

@@ -81,7 +81,7 @@ func (b *builder) passes(list []Pass) []line {
 	for i, p := range list {
 		l := &passLine{
 			ID: int64(p.ID), Kind: p.Kind.String(), Depth: p.Depth.String(), State: p.State.String(), Started: timeText(p.Started), Finished: timeText(p.Finished),
-			Tool: p.Tool, Command: b.plain(p.Command), Err: b.plain(p.Error), Messages: p.Messages, Bytes: p.Bytes, Root: p.Root, Chain: p.Chain,
+			Tool: p.Tool, Command: b.plain(p.Command), Err: b.plain(p.Error), Messages: p.Messages, Bytes: p.Bytes, Root: p.Root, Previous: p.Previous,
 		}
 		if p.Side != 0 {
 			l.Side = p.Side.String()

@@ -28,7 +28,6 @@ type fake struct {
 	folderNo   map[folderKey]*mailproof.Counts
 	exceptions []mailproof.Exception
 	total      mailproof.Counts
-	alias      *Pseudonyms
 }
 
 func newFake(accounts, perFolder int) *fake {

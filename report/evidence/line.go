@@ -208,13 +208,13 @@ func (l *observationLine) fields(c *coder) {
 	c.num("millis", &l.Millis)
 }
 
-// passLine is a pass of the engagement. Root and Chain are those of the
+// passLine is a pass of the engagement. Root and Previous are those of the
 // ledger's history, where it keeps one.
 type passLine struct {
 	ID                                                              int64
 	Kind, Side, Depth, State, Started, Finished, Tool, Command, Err string
 	Messages, Bytes                                                 int64
-	Root, Chain                                                     string
+	Root, Previous                                                  string
 }
 
 func (l *passLine) fields(c *coder) {
@@ -231,7 +231,7 @@ func (l *passLine) fields(c *coder) {
 	c.num("messages", &l.Messages)
 	c.num("bytes", &l.Bytes)
 	c.optStr("root", &l.Root)
-	c.optStr("chain", &l.Chain)
+	c.optStr("previous", &l.Previous)
 }
 
 // position is what lines are sorted by, bytewise and as printed.

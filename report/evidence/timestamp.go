@@ -47,8 +47,11 @@ type stamped struct {
 // requestTimestamp asks the authority, and checks what it answers as verify
 // does.
 func requestTimestamp(ctx context.Context, o *TimestampOptions, sum [sha256.Size]byte) (s stamped, err error) {
-	if u, err := url.Parse(o.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return s, fmt.Errorf("timestamp: %q is no address of a timestamp authority: write https://HOST/PATH, without a password", cutText(o.URL))
+	switch u, err := url.Parse(o.URL); {
+	case err == nil && u.User != nil:
+		return s, errors.New("timestamp: the address of the authority holds a user name or a password, and would stand in the bundle: write https://HOST/PATH")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return s, fmt.Errorf("timestamp: %q is no address of a timestamp authority: write https://HOST/PATH", cutText(o.URL))
 	}
 	nonce := make([]byte, 16)
 	if _, err := rand.Read(nonce); err != nil {
@@ -97,6 +100,12 @@ func timestampQuery(sum [sha256.Size]byte, nonce *big.Int) ([]byte, error) {
 	return der, nil
 }
 
+// errQuery and errNonce say that the query does not fit, and not the reply.
+var (
+	errQuery = errors.New("is no query about this bundle")
+	errNonce = errors.New("query and reply do not have the same nonce")
+)
+
 // checkTimestamp checks that a reply answers a query about a hash, and that a
 // timestamp authority signed it. With roots, the authority's certificate must
 // lead to one of them at the time it states; without, whose it is is not known.
@@ -109,14 +118,14 @@ func checkTimestamp(query, reply []byte, sum [sha256.Size]byte, roots *x509.Cert
 	}()
 	req, err := timestamp.ParseRequest(query)
 	if err != nil || req.Nonce == nil {
-		return at, errors.New("the query cannot be read")
+		return at, errQuery
 	}
 	again, err := timestampQuery(sum, req.Nonce)
 	if err != nil {
 		return at, err
 	}
 	if !bytes.Equal(again, query) {
-		return at, errors.New("the query is not one about this bundle")
+		return at, errQuery
 	}
 	ts, err := timestamp.ParseResponse(reply)
 	if err != nil {
@@ -126,7 +135,7 @@ func checkTimestamp(query, reply []byte, sum [sha256.Size]byte, roots *x509.Cert
 	case ts.HashAlgorithm != crypto.SHA256 || !bytes.Equal(ts.HashedMessage, sum[:]):
 		return at, errors.New("the reply is about another hash")
 	case ts.Nonce == nil || ts.Nonce.Cmp(req.Nonce) != 0:
-		return at, errors.New("the reply does not repeat the nonce of the query")
+		return at, errNonce
 	}
 	return ts.Time, checkToken(ts.RawToken, ts.Time, roots)
 }

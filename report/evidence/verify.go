@@ -141,10 +141,14 @@ func Verify(ctx context.Context, name string, o VerifyOptions) (*Verification, e
 	if err != nil {
 		return nil, err
 	}
+	v, err := verifyStore(ctx, s, o)
+	return v, errors.Join(err, s.Close())
+}
+
+func verifyStore(ctx context.Context, s store, o VerifyOptions) (*Verification, error) {
 	v := &verifier{store: s, VerifyOptions: o, listed: map[[2]string]int{}, counts: map[string]int64{},
 		result: &Verification{Roots: []VerifiedRoot{}, Signatures: []SignedBy{}, Checks: []Checked{}, Problems: []Problem{}}}
-	err = v.run(ctx)
-	return v.result, errors.Join(err, s.Close())
+	return v.result, v.run(ctx)
 }
 
 // verifier is one verification.
@@ -534,11 +538,15 @@ func (v *verifier) checkTimestamp() {
 		v.done(CheckTimestamp, "")
 		return
 	}
-	if !v.signer.verify(reply, sig) {
+	asSigned := v.signer.verify(reply, sig)
+	if !asSigned {
 		v.problem(CheckTimestamp, fileReplySign, 0, "is no signature of key %s over %s", v.signer.Fingerprint(), fileReply)
 	}
 	at, err := checkTimestamp(query, reply, sha256.Sum256(v.tagManifest), v.TSA)
 	switch {
+	case errors.Is(err, errQuery), errors.Is(err, errNonce) && asSigned:
+		v.problem(CheckTimestamp, fileQuery, 0, "%v", err)
+		v.done(CheckTimestamp, "")
 	case err != nil:
 		v.problem(CheckTimestamp, fileReply, 0, "%v", err)
 		v.done(CheckTimestamp, "")
@@ -584,4 +592,40 @@ func (v *verifier) tempDir() (string, error) {
 		return "", fmt.Errorf("verify: %w", err)
 	}
 	return dir, nil
+}
+
+// ReadID returns the id that a bundle states, unverified.
+func ReadID(name string) (id string, err error) {
+	s, err := openStore(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	data, err := readSmall(s, fileBagInfo, maxSmall)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s: %s", ErrNoBundle, fileBagInfo, readError(err))
+	}
+	info, err := readBagInfo(data)
+	if err == nil && !bundleName(info[labelID]) {
+		err = errors.New("names no bundle")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %s: %w", ErrNoBundle, fileBagInfo, err)
+	}
+	return info[labelID], nil
+}
+
+// ReadSigner returns the key that lies in a bundle. That it is the signer's is
+// the word of the bundle alone.
+func ReadSigner(name string) (key PublicKey, err error) {
+	s, err := openStore(name)
+	if err != nil {
+		return key, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	data, err := readSmall(s, fileSignerPEM, maxSmall)
+	if err != nil {
+		return key, fmt.Errorf("%w: %s: %s", ErrNoBundle, fileSignerPEM, readError(err))
+	}
+	return ParsePublicKey(data)
 }
