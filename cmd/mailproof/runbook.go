@@ -141,12 +141,11 @@ func (a *app) printSteps(steps []engagement.RunbookItem) {
 		}
 		t.Cells(terminal.Cell{Text: state, Style: runbookStyles[s.State]}, terminal.Cell{Text: s.ID}, terminal.Cell{Text: s.Title}, terminal.Cell{Text: s.Owner})
 	}
-	width := a.term.Width()
-	for i, line := range t.Lines(width) {
+	for i, line := range t.Lines(a.term.Width()) {
 		fmt.Fprintln(a.out, line)
 		s := steps[i]
 		for _, text := range basisOf(&s) {
-			fmt.Fprintln(a.out, "          "+terminal.Middle(clean(text), max(40, width-10)))
+			fmt.Fprintln(a.out, "          "+clean(text)) // evidence is not cut for the sake of a width
 		}
 		if s.Next != "" {
 			fmt.Fprintln(a.out, "          do: "+clean(s.Next))

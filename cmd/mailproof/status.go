@@ -14,29 +14,51 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	var f workFlags
+	var h historyFlags
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show how the engagement stands: passes, accounts, what could not be read",
-		Long: `status shows the passes of the engagement and the latest reading of every account,
-from the ledger alone. No server is asked and no verdict is given: mailproof
-diff does that.`,
+		Long: `status shows the passes of the engagement, what changed from diff to diff, and the
+latest reading of every account, from the ledger alone. No server is asked and no
+verdict is given: mailproof diff does that.
+
+Every pass has a root: a hash over all that it recorded, over what people said
+since the pass before it, and over the root before. --verify re-computes all of
+them from the rows of the ledger, and names the first pass that was tampered with.
+The last root is what to write down, or to sign with mailproof seal: with --root
+it is looked for, so that a history that was cut short, or made anew, is noticed
+too.
+
+Exit codes: 0; with --verify or --root 1 if the history does not hold; 2 could
+not run.`,
+		Example: `  mailproof status --dir northgate
+  mailproof status --verify --root 3f2a9c0d51be7a44`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedger(cmd, &f, func(ctx context.Context, e *engagement.Engagement) error {
+				if h.wanted() {
+					return a.verifyHistory(ctx, e, h, f.json)
+				}
 				st, err := e.Status(ctx)
 				if err != nil {
 					return err
 				}
-				if f.json {
-					return a.printStatusJSON(st)
+				history, err := e.History(ctx)
+				if err != nil {
+					return err
 				}
-				a.printPasses(st.Passes)
+				if f.json {
+					return a.printStatusJSON(st, history)
+				}
+				a.printPasses(st.Passes, history)
+				a.printChanges(history)
 				a.printAccounts(st.Accounts)
 				return nil
 			})
 		},
 	}
 	f.addSelection(cmd)
+	h.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/status/1")
 	return cmd
 }
@@ -52,18 +74,21 @@ type passJSON struct {
 	Messages int64               `json:"messages"`
 	Bytes    int64               `json:"bytes"`
 	Error    string              `json:"error,omitempty"`
+	Root     string              `json:"root,omitempty"` // of the chain, in hexadecimal digits
 }
 
-func (a *app) printStatusJSON(st engagement.Status) error {
+func (a *app) printStatusJSON(st engagement.Status, h *engagement.History) error {
 	passes := make([]passJSON, len(st.Passes))
 	for i, p := range st.Passes {
-		passes[i] = passJSON{p.ID, p.Kind, sideName(p.Side), p.State, p.Started, p.Finished, p.Messages, p.Bytes, p.Error}
+		passes[i] = passJSON{p.ID, p.Kind, sideName(p.Side), p.State, p.Started, p.Finished, p.Messages, p.Bytes, p.Error, h.Roots[p.ID]}
 	}
 	return writeJSON(a.out, struct {
 		Schema string `json:"schema"`
 		engagement.Status
-		Passes []passJSON `json:"passes"`
-	}{"mailproof/status/1", st, passes})
+		Passes  []passJSON   `json:"passes"`
+		Changes []changeJSON `json:"changes"`
+		Head    string       `json:"head"` // root of the last link of the chain
+	}{"mailproof/status/1", st, passes, changesJSON(h), h.Head})
 }
 
 func sideName(s mailproof.Side) string {
@@ -73,13 +98,13 @@ func sideName(s mailproof.Side) string {
 	return s.String()
 }
 
-func (a *app) printPasses(passes []mailproof.Pass) {
+func (a *app) printPasses(passes []mailproof.Pass, h *engagement.History) {
 	const most = 12
 	if len(passes) > most {
 		fmt.Fprintf(a.out, "%s before these\n", countOf(int64(len(passes)-most), "pass"))
 		passes = passes[len(passes)-most:]
 	}
-	t := a.table(">pass", "what", "side", "began", ">took", ">messages", ">octets", "state")
+	t := a.table(">pass", "what", "side", "began", ">took", ">messages", ">octets", "root", "state")
 	for _, p := range passes {
 		took, state := "–", p.State.String()
 		if !p.Finished.IsZero() {
@@ -88,7 +113,7 @@ func (a *app) printPasses(passes []mailproof.Pass) {
 		if p.Error != "" {
 			state += ": " + p.Error
 		}
-		t.row(count(int64(p.ID)), p.Kind.String(), sideName(p.Side), terminal.Time(p.Started), took, count(p.Messages), size(p.Bytes), state)
+		t.row(count(int64(p.ID)), p.Kind.String(), sideName(p.Side), terminal.Time(p.Started), took, count(p.Messages), size(p.Bytes), shortRoot(h.Roots[p.ID]), state)
 	}
 	t.print()
 }
