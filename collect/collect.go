@@ -43,6 +43,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/fingerprint"
+	"github.com/mailproof/mailproof/collect/spool"
 )
 
 // MaxRounds bounds how often a mailbox that changes while it is read is read
@@ -59,7 +60,7 @@ var ErrStopped = errors.New("stopped on request")
 
 // ReasonExpunged is how a [Source] says that a message was expunged between
 // its listing and its reading: it is not unreadable, it is gone.
-const ReasonExpunged = "expunged"
+const ReasonExpunged = "expunged while it was read"
 
 // Source is what an inventory pass needs of a signed-in account. It has no
 // method that writes.
@@ -125,6 +126,14 @@ type Options struct {
 	// leaves out nothing.
 	Exclude  func(mailproof.Mailbox) (rule string, excluded bool)
 	Progress mailproof.Progress
+	// Tap is offered what is read for the first time; nil: nobody is.
+	Tap Tap
+	// More gives another connection to the same account, or none for now. It
+	// is asked when there is much to read. done gives it back.
+	More func(ctx context.Context) (src Source, done func(), ok bool)
+	// Spool holds bodies until they were worked on; nil means one of the
+	// package's own.
+	Spool *spool.Pool
 	// Stop asks the pass to end at the next message boundary, when closed.
 	Stop <-chan struct{}
 	Now  func() time.Time // nil means time.Now
@@ -216,6 +225,7 @@ type pass struct {
 	now func() time.Time
 	// limit is the highest rank that a sample by number reads.
 	limit uint64
+	crew  *crew
 }
 
 func newPass(src Source, rec Recorder, o Options) *pass {
@@ -231,6 +241,9 @@ func newPass(src Source, rec Recorder, o Options) *pass {
 	}
 	if p.Sample.IsZero() {
 		p.Sample.Number = DefaultSample
+	}
+	if p.Spool == nil {
+		p.Spool = sharedSpool()
 	}
 	return p
 }
@@ -248,15 +261,8 @@ func (p *pass) account(ctx context.Context) error {
 	if err := p.drawSample(ctx, mailboxes); err != nil {
 		return err
 	}
-	for _, mb := range mailboxes {
-		if p.stopped() {
-			return ErrStopped
-		}
-		if err := p.oneMailbox(ctx, mb); err != nil {
-			return err
-		}
-	}
-	return nil
+	p.begin(ctx, mailboxes)
+	return p.readAll(ctx, mailboxes)
 }
 
 // oneMailbox records one mailbox, whatever becomes of it. Its error is one

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"time"
@@ -298,6 +297,9 @@ func (s *scanner) read(ctx context.Context) error {
 		}
 	}
 	s.tick(s.mb.Name, mailproof.Tick{Planned: planned, PlannedBytes: plannedBytes})
+	if planned >= worthHelpMessages || plannedBytes >= worthHelpOctets {
+		s.crew.help(ctx)
+	}
 	batch := make([]mailproof.Metadata, 0, min(planned, bodiesPerFetch))
 	for i := range s.present {
 		if s.wanted(&s.present[i]) {
@@ -335,44 +337,11 @@ func (s *scanner) readBatch(ctx context.Context, batch []mailproof.Metadata) err
 	if batch = bodies; len(batch) == 0 {
 		return nil
 	}
-	unread, err := s.src.Bodies(ctx, batch, func(uid mailproof.UID, size int64, body io.Reader) error {
-		return s.body(ctx, batch, uid, size, body)
-	})
+	unread, err := s.readBodies(ctx, batch)
 	if err != nil {
 		return err
 	}
 	return s.unreadable(ctx, batch, unread)
-}
-
-// body fingerprints one message as it streams by, and records it only when
-// every octet that the server announced has come.
-func (s *scanner) body(ctx context.Context, batch []mailproof.Metadata, uid mailproof.UID, size int64, body io.Reader) error {
-	if s.stopped() {
-		return ErrStopped
-	}
-	i, ok := slices.BinarySearchFunc(batch, uid, func(md mailproof.Metadata, uid mailproof.UID) int { return int(int64(md.UID) - int64(uid)) })
-	if !ok || s.find(uid).state == readNow {
-		return nil // not asked for, or delivered twice: the first reading stands
-	}
-	fp, err := s.fp.Compute(body)
-	if err != nil {
-		return err
-	}
-	if fp.Octets != size {
-		return fmt.Errorf("uid %d: %d of %d octets: %w", uid, fp.Octets, size, io.ErrUnexpectedEOF)
-	}
-	if fp.Detail.Stub {
-		// Whole as it came, and yet not the message: it proves nothing, and
-		// the next pass asks for it again.
-		return s.failed(ctx, batch[i], reasonStub)
-	}
-	if err := s.record(ctx, batch[i], mailproof.Message{State: mailproof.Read, Fingerprint: fp}); err != nil {
-		return err
-	}
-	s.sum.Read++
-	s.sum.Bytes += size
-	s.tick(s.mb.Name, mailproof.Tick{Done: 1, DoneBytes: size})
-	return nil
 }
 
 // unreadable records what could not be read: as unreadable, never as absent.

@@ -55,14 +55,20 @@ func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun, asJSON
 	a.stagesOnErr = asJSON
 	out := passesJSON{Schema: "mailproof/copy/1"}
 	unread := false
-	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
-		res, err := e.Inventory(ctx, side)
+	see := func(res engagement.InventoryResult) {
 		a.printInventory(res)
-		if err != nil {
-			return err
-		}
 		unread = unread || len(res.Failures) > 0 || res.Summary.Failed > 0 || res.Summary.Unreadable > 0
 		out.Inventories = append(out.Inventories, inventoryToJSON(res))
+	}
+	var first engagement.CopyResult
+	var err error
+	if dryRun {
+		err = a.readBoth(ctx, e, see)
+	} else {
+		_, first, err = e.ReadAndCopy(ctx, engagement.Observer{Inventory: see, Copy: a.printCopy})
+	}
+	if err != nil {
+		return err
 	}
 	var result error
 	if dryRun {
@@ -76,8 +82,7 @@ func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun, asJSON
 		}
 		out.Plan = plansToJSON(plans)
 	} else {
-		res, err := e.Copy(ctx)
-		a.printCopy(res)
+		res, err := a.copyRest(ctx, e, first, see)
 		if err != nil {
 			return err
 		}
@@ -89,6 +94,42 @@ func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun, asJSON
 		return errors.Join(writeJSON(a.out, out), result)
 	}
 	return result
+}
+
+// readBoth takes the inventory of both sides.
+func (a *app) readBoth(ctx context.Context, e *engagement.Engagement, see func(engagement.InventoryResult)) error {
+	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		res, err := e.Inventory(ctx, side)
+		if err != nil {
+			return err
+		}
+		see(res)
+	}
+	return nil
+}
+
+// copyRest copies by plan what the reading of the source left to be done, and
+// returns the sum of both.
+func (a *app) copyRest(ctx context.Context, e *engagement.Engagement, first engagement.CopyResult, see func(engagement.InventoryResult)) (engagement.CopyResult, error) {
+	if first.Pass != 0 && !first.Rest {
+		return first, nil
+	}
+	if first.Pass != 0 {
+		res, err := e.Inventory(ctx, mailproof.Destination)
+		if err != nil {
+			return first, err
+		}
+		see(res)
+	}
+	res, err := e.Copy(ctx)
+	a.printCopy(res)
+	err = errors.Join(err, e.SettleCopy(ctx, err == nil && len(res.Failures) == 0 && res.Summary.Failed == 0))
+	if first.Pass != 0 {
+		res.Summary.Add(first.Summary)
+		res.Accounts = max(res.Accounts, first.Accounts)
+		res.Took += first.Took
+	}
+	return res, err
 }
 
 // copyResult says what a copy pass means for the exit code, and what is next.

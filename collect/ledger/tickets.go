@@ -160,3 +160,11 @@ func (t *tx) recordAll(pass mailproof.PassID, tickets []int64, results []mailpro
 	}
 	return t.insertRows(insertStepResultMany, insertStepResultOne, columnsOfStepResult, args)
 }
+
+// LastCopy returns the latest pass that wrote to an account's destination, or
+// was about to; 0 where none did.
+func (l *Ledger) LastCopy(ctx context.Context, account string) (pass mailproof.PassID, err error) {
+	err = l.each(ctx, "SELECT coalesce(max(c.pass), 0) FROM account a JOIN copy_account c ON c.account = a.id WHERE a.name = ?", []any{account},
+		func(row scanFunc) error { return row(&pass) })
+	return pass, err
+}

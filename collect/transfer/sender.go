@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mailproof/mailproof"
@@ -56,9 +57,8 @@ type Sender struct {
 	ended   chan struct{}
 
 	// Of the sending goroutine.
-	batch    []Message
-	octets   int64
-	next     *Message // does not go with the batch
+	batches  []*batch // being filled, the oldest first
+	waiting  int      // messages in them
 	flights  []*flight
 	boxes    map[string]*box
 	again    []Message                       // to be sent once more, before anything else
@@ -77,6 +77,21 @@ type work struct {
 	do   func() error
 	done chan error
 }
+
+// batch is messages for one mailbox.
+type batch struct {
+	messages []Message
+	octets   int64
+	closed   bool // the next message for its mailbox did not fit
+}
+
+func (b *batch) full() bool {
+	return b.closed || len(b.messages) >= batchMessages || b.octets >= batchOctets
+}
+
+// maxWaiting bounds the messages in batches that are being filled: a source
+// that reads several mailboxes at once fills several batches.
+const maxWaiting = 4 * batchMessages
 
 // flight is a batch on its way.
 type flight struct {
@@ -162,14 +177,14 @@ func (s *Sender) turn(ctx context.Context) (more bool, err error) {
 		return true, s.repeat(ctx)
 	case len(s.flights) == flightDepth:
 		return true, s.land(ctx, flightDepth-1)
-	case s.full():
-		return true, s.dispatch(ctx)
+	case s.ready() != nil:
+		return true, s.dispatch(ctx, s.ready())
 	}
 	var answered <-chan struct{}
 	var idle <-chan time.Time
 	if len(s.flights) > 0 {
 		answered = s.flights[0].end
-	} else if len(s.batch) > 0 {
+	} else if s.waiting > 0 {
 		timer := time.NewTimer(linger)
 		defer timer.Stop()
 		idle = timer.C
@@ -191,7 +206,7 @@ func (s *Sender) turn(ctx context.Context) (more bool, err error) {
 	case <-answered:
 		return true, s.land(ctx, len(s.flights)-1)
 	case <-idle:
-		return true, s.dispatch(ctx)
+		return true, s.dispatch(ctx, s.batches[0])
 	case <-s.o.Stop:
 		return true, nil
 	case <-ctx.Done():
@@ -210,11 +225,11 @@ func (s *Sender) stopped() bool {
 
 // flush sends what there is and waits for every answer.
 func (s *Sender) flush(ctx context.Context) error {
-	for len(s.batch) > 0 || s.next != nil || len(s.flights) > 0 || len(s.again) > 0 {
+	for s.waiting > 0 || len(s.flights) > 0 || len(s.again) > 0 {
 		switch {
 		case s.stopped():
 			return errors.Join(s.land(ctx, 0), ErrStopped)
-		case len(s.flights) == flightDepth || len(s.flights) > 0 && len(s.batch) == 0:
+		case len(s.flights) == flightDepth || len(s.flights) > 0 && (s.waiting == 0 || len(s.again) > 0):
 			if err := s.land(ctx, len(s.flights)-1); err != nil {
 				return err
 			}
@@ -223,7 +238,7 @@ func (s *Sender) flush(ctx context.Context) error {
 				return err
 			}
 		default:
-			if err := s.dispatch(ctx); err != nil {
+			if err := s.dispatch(ctx, s.batches[0]); err != nil {
 				return err
 			}
 		}
@@ -231,8 +246,17 @@ func (s *Sender) flush(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sender) full() bool {
-	return s.next != nil || len(s.batch) >= batchMessages || s.octets >= batchOctets
+// ready is a batch that waits for nothing more, or nil.
+func (s *Sender) ready() *batch {
+	for _, b := range s.batches {
+		if b.full() {
+			return b
+		}
+	}
+	if s.waiting >= maxWaiting {
+		return s.batches[0]
+	}
+	return nil
 }
 
 // take puts a message into the batch, or settles it where its end is known
@@ -243,11 +267,18 @@ func (s *Sender) take(ctx context.Context, m Message) error {
 	} else if reason != "" {
 		return errors.Join(s.settle(ctx, []Message{m}, []int64{0}, []mailproof.StepResult{s.refuse(m.Step, reason)}), nil)
 	}
-	if len(s.batch) > 0 && (s.batch[0].Step.Target != m.Step.Target || s.octets+m.Step.Size > batchOctets) {
-		s.next = &m
-		return nil
+	s.waiting++
+	for _, b := range s.batches {
+		if b.closed || b.messages[0].Step.Target != m.Step.Target {
+			continue
+		}
+		if !b.full() && b.octets+m.Step.Size <= batchOctets {
+			b.messages, b.octets = append(b.messages, m), b.octets+m.Step.Size
+			return nil
+		}
+		b.closed = true
 	}
-	s.batch, s.octets = append(s.batch, m), s.octets+m.Step.Size
+	s.batches = append(s.batches, &batch{messages: []Message{m}, octets: m.Step.Size})
 	return nil
 }
 
@@ -293,7 +324,7 @@ func (s *Sender) overQuota(ctx context.Context, size int64) (reason string, err 
 		s.room = -1
 		return "", nil
 	}
-	s.room = max(limit-used-s.octets, 0)
+	s.room = max(limit-used-s.octets(), 0)
 	if size > s.room {
 		return fmt.Sprintf("message of %d octets exceeds what the destination's quota leaves: %d of %d octets are used", size, used, limit), nil
 	}
@@ -308,21 +339,21 @@ func (s *Sender) refuse(step mailproof.Step, reason string) mailproof.StepResult
 
 func now() time.Time { return time.Now().UTC() }
 
-// dispatch journals the batch and puts it on its way.
-func (s *Sender) dispatch(ctx context.Context) error {
-	messages := s.batch
-	s.batch, s.octets = nil, 0
-	if s.next != nil {
-		s.batch, s.octets = append(s.batch, *s.next), s.next.Step.Size
-		s.next = nil
+// octets are those that wait to be sent.
+func (s *Sender) octets() (n int64) {
+	for _, b := range s.batches {
+		n += b.octets
 	}
-	if len(messages) == 0 {
-		return nil
-	}
-	f := &flight{messages: messages, end: make(chan struct{})}
-	err := s.prepare(ctx, f)
-	if err != nil {
-		return errors.Join(err, releaseAll(messages))
+	return n
+}
+
+// dispatch journals a batch and puts it on its way.
+func (s *Sender) dispatch(ctx context.Context, b *batch) error {
+	s.batches = slices.DeleteFunc(s.batches, func(x *batch) bool { return x == b })
+	s.waiting -= len(b.messages)
+	f := &flight{messages: b.messages, end: make(chan struct{})}
+	if err := s.prepare(ctx, f); err != nil {
+		return errors.Join(err, releaseAll(b.messages))
 	}
 	s.launch(ctx, f, false)
 	return nil
@@ -517,9 +548,9 @@ func (s *Sender) abandon(ctx context.Context) {
 	if s.err != nil {
 		s.err = errors.Join(s.err, s.giveUp(ctx, open, s.err))
 	}
-	left := append(s.batch, s.again...)
-	if s.next != nil {
-		left = append(left, *s.next)
+	left := s.again
+	for _, b := range s.batches {
+		left = append(left, b.messages...)
 	}
 	for draining := true; draining; {
 		select {
@@ -534,7 +565,7 @@ func (s *Sender) abandon(ctx context.Context) {
 			draining = false
 		}
 	}
-	s.batch, s.again, s.next = nil, nil, nil
+	s.batches, s.waiting, s.again = nil, 0, nil
 	s.err = errors.Join(s.err, releaseAll(left))
 }
 

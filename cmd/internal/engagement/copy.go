@@ -22,6 +22,9 @@ type CopyResult struct {
 	Summary  transfer.Summary
 	Failures []Failure
 	Took     time.Duration
+	// Rest says, of a copy beside the inventory of the source, that there may
+	// be more to do, which only a new inventory of the destination tells.
+	Rest bool
 }
 
 // progressed reports whether the pass changed anything on the destination.
@@ -87,6 +90,10 @@ func (p *Plan) count(s mailproof.Step) {
 // was not read: sending on a guess would lose mail or send it twice.
 var ErrNotRead = errors.New("was not read to the end")
 
+// ErrWritten says that an account's destination was written to since it was
+// read: what it lacks is not known before it is read again.
+var ErrWritten = errors.New("the destination was written to since it was read")
+
 // plan opens both inventories of an account and hands over the steps that they
 // call for.
 func (e *Engagement) plan(ctx context.Context, account string, use func(steps) error) (err error) {
@@ -99,6 +106,13 @@ func (e *Engagement) plan(ctx context.Context, account string, use func(steps) e
 		if s := side.Scan(); s.State != mailproof.PassDone {
 			return fmt.Errorf("the %s %w: %s", s.Side, ErrNotRead, s.Error)
 		}
+	}
+	written, err := e.ledger.LastCopy(ctx, account)
+	if err != nil {
+		return err
+	}
+	if written > dst.Scan().Pass {
+		return ErrWritten
 	}
 	o, err := e.compareOptions(ctx, account, dst)
 	if err != nil {
@@ -176,7 +190,11 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 			return err
 		}
 		defer closeDestination()
-		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused}, wanted, e.sending(a.Name, pass, dst, progress))
+		o, err := e.sending(ctx, a.Name, pass, dst, progress)
+		if err != nil {
+			return err
+		}
+		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused}, wanted, o)
 		return err
 	})
 	// Only a copy that carried out its whole plan is a base that later changes
@@ -251,11 +269,14 @@ func (r *refusals) note(results []mailproof.StepResult) {
 }
 
 // sending is how messages are handed to the destination.
-func (e *Engagement) sending(account string, pass mailproof.PassID, dst *imapconn.Writer, progress mailproof.Progress) transfer.Options {
+func (e *Engagement) sending(ctx context.Context, account string, pass mailproof.PassID, dst *imapconn.Writer, progress mailproof.Progress) (transfer.Options, error) {
+	states, err := e.destinationStates(ctx, account)
 	return transfer.Options{
-		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, Progress: progress, Stop: e.Stop,
-		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) { return e.spool.Take(ctx, size, body) },
-	}
+		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, State: states, Progress: progress, Stop: e.Stop,
+		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) {
+			return e.spool.Take(ctx, size, body)
+		},
+	}, err
 }
 
 // journal lends the ledger to the transfer room.

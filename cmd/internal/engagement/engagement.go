@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/config"
@@ -152,8 +153,16 @@ type Engagement struct {
 	refused refusals
 	wrong   wrongLogins
 	lines   lines
-	most    listAtMost  // exceptions of one account that are listed
-	spool   *spool.Pool // of all accounts: what they hold in memory together is bounded
+	most    listAtMost // exceptions of one account that are listed
+
+	// What all accounts share: the memory for bodies, the copy that goes along
+	// with the inventory of the source at hand, and Parallel hands, of which
+	// each account at work has one, or more where others have none.
+	spool  *spool.Pool
+	beside *copying
+	hands  *semaphore.Weighted
+	// unsettled is a copy beside an inventory whose end was not recorded yet.
+	unsettled *copying
 }
 
 // Open opens the engagement in dir for writing, and makes the ledger where
@@ -210,7 +219,7 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 	if e.Progress == nil {
 		e.Progress = func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) { return nil, func() {} }
 	}
-	e.spool = spool.New(spool.Options{})
+	e.spool, e.hands = spool.New(spool.Options{}), semaphore.NewWeighted(int64(e.Parallel))
 	if err := e.keepRules(ctx, writable); err != nil {
 		return err
 	}
@@ -275,7 +284,13 @@ func (e *Engagement) each(ctx context.Context, f func(ctx context.Context, a Acc
 		if ctx.Err() != nil || e.stopped() {
 			break
 		}
-		g.Go(func() error { return f(ctx, a) })
+		g.Go(func() error {
+			if err := e.hands.Acquire(ctx, 1); err != nil {
+				return err
+			}
+			defer e.hands.Release(1)
+			return f(ctx, a)
+		})
 	}
 	err := g.Wait()
 	if err == nil && e.stopped() {
@@ -373,7 +388,18 @@ func (l *lines) enter(ctx context.Context, server string, most int) (leave func(
 	if most <= 0 {
 		return func() {}, nil
 	}
+	place := l.at(server, most)
+	select {
+	case place <- struct{}{}:
+		return func() { <-place }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *lines) at(server string, most int) chan struct{} {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.places == nil {
 		l.places = map[string]chan struct{}{}
 	}
@@ -382,13 +408,7 @@ func (l *lines) enter(ctx context.Context, server string, most int) (leave func(
 		place = make(chan struct{}, most)
 		l.places[server] = place
 	}
-	l.mu.Unlock()
-	select {
-	case place <- struct{}{}:
-		return func() { <-place }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return place
 }
 
 // beginPass records that a pass begins; the function it returns records its

@@ -105,7 +105,7 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 		}
 		o.Exclude = omitted.excluded(o.Exclude)
 	}
-	return collect.Inventory(ctx, r, rec, o)
+	return e.take(ctx, a, r, o)
 }
 
 // signInOnce dials, but never again where the server refused the password

@@ -20,24 +20,38 @@ type Observer struct {
 	Compare   func(Comparison)
 }
 
-// Run does the whole job: inventory of both sides, copy, differential passes
+// Run does the whole job: inventory of both sides and the first copy from the
+// same reading of the source, differential passes
 // until nothing is left to send, DNS, and the comparison of two fresh readings.
 // What the destination refuses once is not sent again in the same run.
 func (e *Engagement) Run(ctx context.Context, o Observer) (Comparison, error) {
-	if err := e.inventories(ctx, o); err != nil {
+	_, copied, err := e.ReadAndCopy(ctx, o)
+	if err != nil {
 		return Comparison{}, err
 	}
-	for range MaxCopies {
-		more, err := e.pending(ctx)
-		if err != nil {
+	if copied.Pass != 0 {
+		if err := e.inventories(ctx, o); err != nil {
 			return Comparison{}, err
 		}
-		if !more {
-			break
+	}
+	settled, err := e.copyRest(ctx, o)
+	if err := errors.Join(err, e.SettleCopy(ctx, settled)); err != nil {
+		return Comparison{}, err
+	}
+	return e.judge(ctx, o)
+}
+
+// copyRest copies by plan until nothing is left to send, or nothing more is
+// achieved. settled says that nothing is left.
+func (e *Engagement) copyRest(ctx context.Context, o Observer) (settled bool, err error) {
+	for range MaxCopies {
+		more, err := e.pending(ctx)
+		if err != nil || !more {
+			return !more && err == nil, err
 		}
 		copied, err := e.Copy(ctx)
 		if err != nil {
-			return Comparison{}, err
+			return false, err
 		}
 		if o.Copy != nil {
 			o.Copy(copied)
@@ -45,13 +59,14 @@ func (e *Engagement) Run(ctx context.Context, o Observer) (Comparison, error) {
 		// Both sides again: what follows rests on readings that are younger
 		// than the last append, and on what the source holds by now.
 		if err := e.inventories(ctx, o); err != nil {
-			return Comparison{}, err
+			return false, err
 		}
 		if !copied.progressed() {
-			break
+			return false, nil
 		}
 	}
-	return e.judge(ctx, o)
+	more, err := e.pending(ctx)
+	return !more && err == nil, err
 }
 
 // pending reports whether the latest inventories call for anything that has

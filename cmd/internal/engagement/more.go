@@ -1,0 +1,82 @@
+package engagement
+
+import (
+	"context"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect"
+	"github.com/mailproof/mailproof/collect/imapconn"
+)
+
+// take takes the inventory of an account over a connection, and over more of
+// them if need be, with a copy beside it if there is one.
+func (e *Engagement) take(ctx context.Context, a Account, r *imapconn.Reader, o collect.Options) (collect.Summary, error) {
+	o.Spool, o.More = e.spool, e.more(a, o.Side)
+	if o.Side != mailproof.Source {
+		return collect.Inventory(ctx, r, recorder{e.ledger}, o)
+	}
+	tap, copied, err := e.beside.account(ctx, a)
+	if err != nil {
+		return collect.Summary{}, err
+	}
+	o.Tap = tap
+	sum, err := collect.Inventory(ctx, r, recorder{e.ledger}, o)
+	copied(ctx, err)
+	return sum, err
+}
+
+// more gives an account that has much to read a further connection: as long as
+// fewer are at work than accounts may be at once, and the server, whose
+// connections all accounts share, has one left. Nobody waits for one.
+func (e *Engagement) more(a Account, side mailproof.Side) func(context.Context) (collect.Source, func(), bool) {
+	return func(ctx context.Context) (collect.Source, func(), bool) {
+		if !e.hands.TryAcquire(1) {
+			return nil, nil, false
+		}
+		r, done, ok := e.tryReader(ctx, a, side)
+		if !ok {
+			e.hands.Release(1)
+			return nil, nil, false
+		}
+		return r, func() {
+			done()
+			e.hands.Release(1)
+		}, true
+	}
+}
+
+// tryReader signs in to read if the server has a place for one more right now.
+// An error is none of the account's, which is read over the connection that it
+// has.
+func (e *Engagement) tryReader(ctx context.Context, a Account, side mailproof.Side) (r *imapconn.Reader, done func(), ok bool) {
+	c, err := e.connection(ctx, a, side)
+	if err != nil {
+		return nil, nil, false
+	}
+	leave, ok := e.lines.tryEnter(side.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	if !ok {
+		return nil, nil, false
+	}
+	if r, err = imapconn.DialReader(ctx, c); err != nil {
+		leave()
+		return nil, nil, false
+	}
+	return r, func() {
+		_ = r.Close() // as in dialReader
+		leave()
+	}, true
+}
+
+// tryEnter is as enter, and does not wait.
+func (l *lines) tryEnter(server string, most int) (leave func(), ok bool) {
+	if most <= 0 {
+		return func() {}, true
+	}
+	place := l.at(server, most)
+	select {
+	case place <- struct{}{}:
+		return func() { <-place }, true
+	default:
+		return nil, false
+	}
+}
