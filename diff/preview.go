@@ -51,6 +51,7 @@ func BuildPreview(ctx context.Context, source, destination Inventory, o PreviewO
 	b.p.SizesCount = o.SourceSizes.Trusted() && o.DestinationSizes.Trusted()
 	b.most = cmp.Or(o.MaxExamples, 100)
 	b.examples = map[mailproof.PreviewKind]int{}
+	b.p.Folders, b.p.Examples = []mailproof.PreviewFolder{}, []mailproof.PreviewExample{} // JSON: lists are never null
 	if err := b.run(ctx); err != nil {
 		return mailproof.Preview{}, fmt.Errorf("preview: %w", err)
 	}
@@ -413,7 +414,7 @@ func (b *previewer) found(s *side, m *listed, kind mailproof.PreviewKind, reason
 				return err
 			}
 			b.p.Examples = append(b.p.Examples, mailproof.PreviewExample{
-				Kind: kind, Meaning: kind.Meaning(), Side: s.which, Folder: s.boxes[m.box].Name, UID: m.uid, MessageID: d.MessageID, Reasons: reasons,
+				Kind: kind, Meaning: kind.Meaning(), Side: s.which, Folder: s.boxes[m.box].Name, UID: m.uid, MessageID: d.MessageID, Reasons: append([]mailproof.Reason{}, reasons...),
 			})
 		}
 	}
