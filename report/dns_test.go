@@ -36,7 +36,7 @@ func TestAnswers(t *testing.T) {
 		"a referral":            {[]mailproof.Observation{observed("ns1", 0, older), referral("root", 0)}, []string{"10 old.example."}, 1, false},
 		"a chain":               {[]mailproof.Observation{observed("ns1", 0, "a.example. 300 IN CNAME b.example.", "b.example. 300 IN MX 5 c.example.")}, []string{"5 c.example.", "CNAME b.example."}, 1, false},
 	} {
-		got := answersTo(tt.of)
+		got := (&Document{}).answersTo(tt.of)
 		if len(got) != tt.rows || !slices.Equal(got[0].records, tt.first) || disagree(got) != tt.differ {
 			t.Errorf("%s: %d answers, first %q, differ %v", name, len(got), got[0].records, disagree(got))
 		}

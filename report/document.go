@@ -83,6 +83,8 @@ type Document struct {
 	// Brand is how the report is dressed; its zero value is mailproof's own
 	// dress.
 	Brand Brand
+
+	lex lexicon // of Brand.Language; set while a report is written
 }
 
 // Readiness is what a readiness check found, account by account.

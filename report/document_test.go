@@ -178,14 +178,14 @@ func TestReadJSONRefuses(t *testing.T) {
 // A share is never rounded up: only the whole reads as 100 %, and what is
 // printed is never more than the truth.
 func TestPercentNeverRoundsUp(t *testing.T) {
-	if got := percent(149_997, 150_000); got != "99.998 %" {
+	if got := (&Document{}).percent(149_997, 150_000); got != "99.998 %" {
 		t.Errorf("3 of 150,000 missing: %s", got)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		whole := r.Int64N(1<<40) + 1
 		part := whole - r.Int64N(min(whole, 5)+1)
-		got := percent(part, whole)
+		got := (&Document{}).percent(part, whole)
 		if (got == "100 %") != (part == whole) {
 			t.Fatalf("%d of %d is %s", part, whole, got)
 		}

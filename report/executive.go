@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,32 +42,32 @@ func (d *Document) footer() string {
 		parts = append(parts, cut(id, 60))
 	}
 	if d.Issue > 0 {
-		parts = append(parts, "issue "+strconv.Itoa(d.Issue))
+		parts = append(parts, d.t("issue ")+strconv.Itoa(d.Issue))
 	}
 	if d.Evidence.Bundle == "" {
 		parts = append(parts, notSealed)
 	} else {
-		parts = append(parts, "bundle "+cut(d.Evidence.Bundle, 40))
+		parts = append(parts, d.t("bundle ")+cut(d.Evidence.Bundle, 40))
 	}
 	return strings.Join(parts, " · ")
 }
 
 func (d *Document) executive() executive {
-	right := d.Generated.UTC().Format("2 Jan 2006 15:04 UTC")
+	right := d.date(d.Generated, "2 Jan 2006 15:04 UTC")
 	if d.Issue > 0 {
-		right = "issue " + strconv.Itoa(d.Issue) + " · " + right
+		right = d.t("issue ") + strconv.Itoa(d.Issue) + " · " + right
 	}
 	if id := d.Engagement.ID; id != "" {
-		right = "Engagement " + cut(id, 40) + " · " + right
+		right = d.t("Engagement ") + cut(id, 40) + " · " + right
 	}
 	e := executive{
-		Left: "E-mail migration sign-off report", Right: right,
-		Name: cut(or(d.customerName(), d.Engagement.Name, d.Engagement.ID, "E-mail migration"), longestName), Of: cut(d.of(), longestOf),
-		Mark: verdictMark(d.Verdict), Verdict: d.Verdict.String(), Lines: verdictLines(d.Verdict), Band: chart.Band(verdictMark(d.Verdict)),
+		Left: d.t("E-mail migration sign-off report"), Right: right,
+		Name: cut(or(d.customerName(), d.Engagement.Name, d.Engagement.ID, d.t("E-mail migration")), longestName), Of: cut(d.of(), longestOf),
+		Mark: verdictMark(d.Verdict), Verdict: strings.Join(d.headline(), " "), Lines: d.headline(), Band: chart.Band(verdictMark(d.Verdict)),
 		Lead: d.Lead(), LedgerNote: d.balanceNote(),
 		Source: d.Totals.SourceMessages, Destination: d.Totals.DestinationMessages, Paired: d.Totals.DestinationPairedHere,
 		Bar:   d.bar(),
-		Found: panel{Title: "What was found", Note: "sections 3 and 4", Paragraphs: d.found()},
+		Found: panel{Title: d.t("What was found"), Note: d.t("sections 3 and 4"), Paragraphs: d.found()},
 	}
 	e.Terms, e.Under = d.terms()
 	e.Closes = d.closes()
@@ -76,14 +75,14 @@ func (d *Document) executive() executive {
 		e.Accounts = d.accountLine()
 	}
 	e.Identity = []definition{
-		{Term: "Bundle", Text: sealed(d.Evidence.Bundle)},
-		{Term: "Signing key", Text: sealed(d.Evidence.KeyFingerprint)},
+		{Term: d.t("Bundle"), Text: d.sealed(d.Evidence.Bundle)},
+		{Term: d.t("Signing key"), Text: d.sealed(d.Evidence.KeyFingerprint)},
 	}
 	e.Signers = d.signers()
 	return e
 }
 
-func sealed(s string) cell {
+func (d *Document) sealed(s string) cell {
 	if s == "" {
 		return words(notSealed)
 	}
@@ -92,21 +91,21 @@ func sealed(s string) cell {
 
 // of says whose mail went from where to where.
 func (d *Document) of() string {
-	text := count(int64(d.listedAccounts()), "account")
+	text := d.count(int64(d.listedAccounts()), "account")
 	if n := d.Engagement.Domains; len(n) > 0 {
 		shown := n[:min(len(n), 3)]
-		text += " of " + list(shown)
+		text += d.t(" of ") + d.list(shown)
 		if len(n) > len(shown) {
-			text += " and " + count(int64(len(n)-len(shown)), "further domain")
+			text += d.t(" and ") + d.count(int64(len(n)-len(shown)), "further domain")
 		}
 	}
-	if from, to := hosts(d.SourceServers), hosts(d.DestinationServers); from != "" && to != "" {
-		text += ", from " + from + " to " + to
+	if from, to := d.hosts(d.SourceServers), d.hosts(d.DestinationServers); from != "" && to != "" {
+		text += d.t(", from ") + from + d.t(" to ") + to
 	}
 	return text
 }
 
-func hosts(servers []mailproof.ServerInfo) string {
+func (d *Document) hosts(servers []mailproof.ServerInfo) string {
 	var names []string
 	for _, s := range servers {
 		host := s.Address
@@ -118,9 +117,9 @@ func hosts(servers []mailproof.ServerInfo) string {
 		}
 	}
 	if len(names) > 2 {
-		return count(int64(len(names)), "server")
+		return d.count(int64(len(names)), "server")
 	}
-	return list(names)
+	return d.list(names)
 }
 
 // balanceNote says whether the equation holds. It is never silent on a
@@ -130,15 +129,15 @@ func (d *Document) balanceNote() cell {
 	source, destination := c.SourceMessages-c.SourceSum(), c.DestinationMessages-c.DestinationSum()
 	switch {
 	case d.Balanced() && c.Unverifiable > 0:
-		return words(fmt.Sprintf("both lines balance, difference 0; nothing told of %s", count(c.Unverifiable, "message")))
+		return words(d.t("both lines balance, difference 0; nothing told of %s", d.count(c.Unverifiable, "message")))
 	case d.Balanced():
-		return words("both lines balance, difference 0")
+		return words(d.t("both lines balance, difference 0"))
 	case source != 0 || destination != 0:
-		return cell{{Text: fmt.Sprintf("does not balance: source differs by %s, destination by %s", comma(source), comma(destination)), Style: bold}}
+		return cell{{Text: d.t("does not balance: source differs by %s, destination by %s", comma(source), comma(destination)), Style: bold}}
 	case c.Paired() != c.DestinationPairedHere:
-		return cell{{Text: fmt.Sprintf("does not balance: %s paired on the source, %s on the destination", comma(c.Paired()), comma(c.DestinationPairedHere)), Style: bold}}
+		return cell{{Text: d.t("does not balance: %s paired on the source, %s on the destination", comma(c.Paired()), comma(c.DestinationPairedHere)), Style: bold}}
 	default:
-		return cell{{Text: "does not balance in an account or a folder; see section 7", Style: bold}}
+		return cell{{Text: d.t("does not balance in an account or a folder; see section 7"), Style: bold}}
 	}
 }
 
@@ -147,29 +146,29 @@ func (d *Document) balanceNote() cell {
 func (d *Document) terms() ([]term, map[int]term) {
 	c := d.Totals
 	terms := []term{
-		{Label: []string{"identical"}, Mark: chart.MarkIdentical, N: c.AllIdentical()},
-		{Label: []string{"equivalent"}, Mark: chart.MarkEquivalent, N: c.AllEquivalent()},
-		{Label: []string{"relocated"}, Mark: chart.MarkRelocated, N: c.Relocated},
-		{Label: []string{"altered"}, Mark: chart.MarkAltered, N: c.Altered, Hot: true},
-		{Label: []string{"missing"}, Mark: chart.MarkMissing, N: c.Missing, Hot: true},
+		{Label: []string{d.t("identical")}, Mark: chart.MarkIdentical, N: c.AllIdentical()},
+		{Label: []string{d.t("equivalent")}, Mark: chart.MarkEquivalent, N: c.AllEquivalent()},
+		{Label: []string{d.t("relocated")}, Mark: chart.MarkRelocated, N: c.Relocated},
+		{Label: []string{d.t("altered")}, Mark: chart.MarkAltered, N: c.Altered, Hot: true},
+		{Label: []string{d.t("missing")}, Mark: chart.MarkMissing, N: c.Missing, Hot: true},
 	}
 	if c.DuplicateCollapsed != 0 {
-		terms = append(terms, term{Label: []string{"collapsed", "duplicates"}, Mark: chart.MarkCollapsed, N: c.DuplicateCollapsed})
+		terms = append(terms, term{Label: []string{d.t("collapsed"), d.t("duplicates")}, Mark: chart.MarkCollapsed, N: c.DuplicateCollapsed})
 	}
-	terms = append(terms, term{Label: []string{"excluded", "by rule"}, Mark: chart.MarkExcluded, N: c.Excluded})
+	terms = append(terms, term{Label: []string{d.t("excluded"), d.t("by rule")}, Mark: chart.MarkExcluded, N: c.Excluded})
 	notChecked := -1
 	if c.NotChecked != 0 || c.DestinationNotChecked != 0 {
 		notChecked = len(terms)
-		terms = append(terms, term{Label: []string{"not", "checked"}, Mark: chart.MarkUnchecked, N: c.NotChecked, Hot: true})
+		terms = append(terms, term{Label: []string{d.t("not"), d.t("checked")}, Mark: chart.MarkUnchecked, N: c.NotChecked, Hot: true})
 	}
-	terms = append(terms, term{Label: []string{"unreadable"}, Mark: chart.MarkUnread, N: c.Unverifiable, Hot: true})
+	terms = append(terms, term{Label: []string{d.t("unreadable")}, Mark: chart.MarkUnread, N: c.Unverifiable, Hot: true})
 	under := map[int]term{
-		4:              {Label: []string{"pre-existing", "or extra"}, N: c.Extra},
-		5:              {Label: []string{"surplus", "duplicates"}, N: c.DuplicateSurplus},
-		len(terms) - 1: {Label: []string{"unreadable"}, N: c.DestinationUnreadable, Hot: true},
+		4:              {Label: []string{d.t("pre-existing"), d.t("or extra")}, N: c.Extra},
+		5:              {Label: []string{d.t("surplus"), d.t("duplicates")}, N: c.DuplicateSurplus},
+		len(terms) - 1: {Label: []string{d.t("unreadable")}, N: c.DestinationUnreadable, Hot: true},
 	}
 	if notChecked >= 0 {
-		under[notChecked] = term{Label: []string{"not", "checked"}, N: c.DestinationNotChecked, Hot: true}
+		under[notChecked] = term{Label: []string{d.t("not"), d.t("checked")}, N: c.DestinationNotChecked, Hot: true}
 	}
 	return terms, under
 }
@@ -177,7 +176,7 @@ func (d *Document) terms() ([]term, map[int]term) {
 // bar draws the source messages, and pulls out of it what section 8 lists.
 func (d *Document) bar() chart.Drawing {
 	c := d.Totals
-	segments := segmentsOf(c)
+	segments := d.segmentsOf(c)
 	listed := d.listed()
 	pulled := int64(len(listed)) + d.ExceptionsOmitted
 	if d.ExceptionsOmitted == 0 && pulled <= chart.PlainSquares {
@@ -186,23 +185,23 @@ func (d *Document) bar() chart.Drawing {
 			squares[i] = chart.Square{Mark: messageMarks[e.Verdict], Label: cut(e.ID, 8)}
 		}
 		sortSquares(squares)
-		return chart.LedgerBar(segments, squares, nil, comma(c.SourceMessages))
+		return chart.LedgerBar(d.t, segments, squares, nil, comma(c.SourceMessages))
 	}
-	return chart.LedgerBar(segments, nil, d.barGroups(listed), comma(c.SourceMessages))
+	return chart.LedgerBar(d.t, segments, nil, d.barGroups(listed), comma(c.SourceMessages))
 }
 
 // segmentsOf are the classes of source messages in the order of the bar.
-func segmentsOf(c mailproof.Counts) []chart.Segment {
+func (d *Document) segmentsOf(c mailproof.Counts) []chart.Segment {
 	return []chart.Segment{
-		{Name: "identical", N: c.AllIdentical(), Fill: chart.Identical},
-		{Name: "equivalent", N: c.AllEquivalent(), Fill: chart.Equivalent},
-		{Name: "relocated", N: c.Relocated, Fill: chart.PatternRelocated},
-		{Name: "altered", N: c.Altered, Fill: chart.PatternAltered, Lens: true},
-		{Name: "missing", N: c.Missing, Fill: chart.Missing, Lens: true},
-		{Name: "unreadable", N: c.Unverifiable, Fill: chart.PatternUnread, Lens: true},
-		{Name: "collapsed duplicates", N: c.DuplicateCollapsed, Fill: chart.Line, Lens: true},
-		{Name: "not checked", N: c.NotChecked, Fill: chart.Unread, Lines: true},
-		{Name: "excluded by rule", N: c.Excluded, Fill: chart.Excluded, Lines: true},
+		{Name: d.t("identical"), N: c.AllIdentical(), Fill: chart.Identical},
+		{Name: d.t("equivalent"), N: c.AllEquivalent(), Fill: chart.Equivalent},
+		{Name: d.t("relocated"), N: c.Relocated, Fill: chart.PatternRelocated},
+		{Name: d.t("altered"), N: c.Altered, Fill: chart.PatternAltered, Lens: true},
+		{Name: d.t("missing"), N: c.Missing, Fill: chart.Missing, Lens: true},
+		{Name: d.t("unreadable"), N: c.Unverifiable, Fill: chart.PatternUnread, Lens: true},
+		{Name: d.t("collapsed duplicates"), N: c.DuplicateCollapsed, Fill: chart.Line, Lens: true},
+		{Name: d.t("not checked"), N: c.NotChecked, Fill: chart.Unread, Lines: true},
+		{Name: d.t("excluded by rule"), N: c.Excluded, Fill: chart.Excluded, Lines: true},
 	}
 }
 
@@ -218,7 +217,7 @@ func (d *Document) barGroups(listed []mailproof.Exception) []chart.Group {
 	n, marks := map[string]int64{}, map[string]mailproof.MessageVerdict{}
 	byVerdict := map[mailproof.MessageVerdict]int64{}
 	for _, e := range listed {
-		name := verdictWords[e.Verdict]
+		name := d.t(verdictWords[e.Verdict])
 		if len(e.Reasons) > 0 {
 			name += ", " + cut(e.Reasons[0].Code, 30)
 		}
@@ -228,7 +227,7 @@ func (d *Document) barGroups(listed []mailproof.Exception) []chart.Group {
 	}
 	for v, all := range map[mailproof.MessageVerdict]int64{mailproof.Altered: d.Totals.Altered, mailproof.Missing: d.Totals.Missing, mailproof.Unverifiable: d.Totals.Unverifiable} {
 		if rest := all - byVerdict[v]; rest > 0 && d.ExceptionsOmitted > 0 {
-			name := verdictWords[v] + ", not listed"
+			name := d.t(verdictWords[v]) + d.t(", not listed")
 			n[name], marks[name] = rest, v
 		}
 	}
@@ -258,46 +257,46 @@ func (d *Document) found() []cell {
 	if share != "" {
 		paragraphs = append(paragraphs, words(share))
 	}
-	return append(paragraphs, words("Contacts, calendars, rules, delegates and local PST files were not examined (section 11)."))
+	return append(paragraphs, words(d.t("Contacts, calendars, rules, delegates and local PST files were not examined (section 11).")))
 }
 
 // closes is the right-hand panel: the exceptions, or what is to be done about
 // them.
 func (d *Document) closes() panel {
-	p := panel{Title: "Exceptions", Note: d.tallyText() + "; section 8"}
+	p := panel{Title: d.t("Exceptions"), Note: d.tallyText() + d.t("; section 8")}
 	switch d.Verdict {
 	case mailproof.Incomplete:
-		p.Title = "What closes it"
+		p.Title = d.t("What closes it")
 	case mailproof.Inconclusive:
-		p.Title = "What settles it"
+		p.Title = d.t("What settles it")
 	}
 	const most = 5
 	items := append(d.exceptionItems(), d.findingItems()...)
 	if len(items) > most {
 		rest := len(items) - most + 1
-		items = append(items[:most-1:most-1], words(count(int64(rest), "further point")+" in sections 7 to 10."))
+		items = append(items[:most-1:most-1], words(d.count(int64(rest), "further point")+d.t(" in sections 7 to 10.")))
 	}
 	p.Paragraphs = items
 	switch {
 	case d.Verdict == mailproof.Incomplete || d.Verdict == mailproof.Inconclusive:
-		p.Paragraphs = append(p.Paragraphs, words("Then read both sides again and issue the report anew."))
+		p.Paragraphs = append(p.Paragraphs, words(d.t("Then read both sides again and issue the report anew.")))
 	case len(items) == 0:
-		p.Paragraphs = []cell{words("altered 0, missing 0, unreadable 0. No exception is open, and none was accepted.")}
+		p.Paragraphs = []cell{words(d.t("altered 0, missing 0, unreadable 0. No exception is open, and none was accepted."))}
 	}
 	return p
 }
 
 func (d *Document) tallyText() string {
 	n := d.tally()
-	text := comma(n[mailproof.Open]) + " open, " + comma(n[mailproof.Accepted]) + " accepted"
+	text := comma(n[mailproof.Open]) + d.t(" open, ") + comma(n[mailproof.Accepted]) + d.t(" accepted")
 	if n[mailproof.Fixed] > 0 {
-		text += ", " + comma(n[mailproof.Fixed]) + " fixed"
+		text += ", " + comma(n[mailproof.Fixed]) + d.t(" fixed")
 	}
 	if n[mailproof.Waived] > 0 {
-		text += ", " + comma(n[mailproof.Waived]) + " waived"
+		text += ", " + comma(n[mailproof.Waived]) + d.t(" waived")
 	}
 	if d.ExceptionsOmitted > 0 {
-		text += ", " + comma(d.ExceptionsOmitted) + " not listed"
+		text += ", " + comma(d.ExceptionsOmitted) + d.t(" not listed")
 	}
 	return text
 }
@@ -323,7 +322,7 @@ func (d *Document) exceptionItems() []cell {
 	})
 	var items []cell
 	for _, k := range order {
-		items = append(items, exceptionItem(k.verdict, groups[k], d.Verdict))
+		items = append(items, d.exceptionItem(k.verdict, groups[k], d.Verdict))
 	}
 	return items
 }
@@ -335,22 +334,22 @@ func boolInt(b bool) int {
 	return 0
 }
 
-func exceptionItem(v mailproof.MessageVerdict, of []mailproof.Exception, overall mailproof.Verdict) cell {
+func (d *Document) exceptionItem(v mailproof.MessageVerdict, of []mailproof.Exception, overall mailproof.Verdict) cell {
 	n := int64(len(of))
-	head := comma(n) + " " + verdictWords[v]
+	head := comma(n) + " " + d.t(verdictWords[v])
 	if v == mailproof.DuplicateCollapsed && n != 1 {
 		head += "s"
 	}
 	if onDestination(of[0]) {
-		head += " on the destination"
+		head += d.t(" on the destination")
 	}
-	item := cell{{Text: head + ".", Style: bold, Mark: messageMarks[v]}, {Text: " " + reasonsText(of) + " ("}}
-	item = item.and(idRange(of)...)
+	item := cell{{Text: head + ".", Style: bold, Mark: messageMarks[v]}, {Text: " " + d.reasonsText(of) + " ("}}
+	item = item.and(d.idRange(of)...)
 	text := "). "
 	if open := of[0].NeedsDecision(); !open {
-		text += "Decided by name."
+		text += d.t("Decided by name.")
 	} else if overall == mailproof.Incomplete || overall == mailproof.Inconclusive {
-		text += advice[v]
+		text += d.t(advice[v])
 	}
 	return item.and(span{Text: strings.TrimRight(text, " ")})
 }
@@ -365,10 +364,10 @@ var advice = map[mailproof.MessageVerdict]string{
 }
 
 // reasonsText counts the first reasons: "append-refused 2, line-wrapped 1".
-func reasonsText(of []mailproof.Exception) string {
+func (d *Document) reasonsText(of []mailproof.Exception) string {
 	n := map[string]int{}
 	for _, e := range of {
-		code := "no reason recorded"
+		code := d.t("no reason recorded")
 		if len(e.Reasons) > 0 {
 			code = cut(e.Reasons[0].Code, 30)
 		}
@@ -379,7 +378,7 @@ func reasonsText(of []mailproof.Exception) string {
 	var parts []string
 	for i, code := range codes {
 		if i == 3 && len(codes) > 4 {
-			parts = append(parts, strconv.Itoa(len(codes)-3)+" further reasons")
+			parts = append(parts, strconv.Itoa(len(codes)-3)+d.t(" further reasons"))
 			break
 		}
 		if len(codes) == 1 {
@@ -392,7 +391,7 @@ func reasonsText(of []mailproof.Exception) string {
 }
 
 // idRange names the exceptions, first to last where there are many.
-func idRange(of []mailproof.Exception) []span {
+func (d *Document) idRange(of []mailproof.Exception) []span {
 	link := func(e mailproof.Exception) span {
 		return span{Text: cut(e.ID, 12), Link: anchor(e.ID), Style: nowrap}
 	}
@@ -409,7 +408,7 @@ func idRange(of []mailproof.Exception) []span {
 		}
 		return spans
 	default:
-		return []span{link(of[0]), {Text: " and " + comma(int64(n-1)) + " more"}}
+		return []span{link(of[0]), {Text: d.t(" and ") + comma(int64(n-1)) + d.t(" more")}}
 	}
 }
 
@@ -431,7 +430,7 @@ func (d *Document) findingItems() []cell {
 		item := cell{
 			{Text: f.Check, Style: bold, Mark: outcomeMark(f.Outcome)},
 			{Text: " " + cut(where, 60) + ": ", Foreign: true},
-			{Text: cut(oneLine(or(f.Observed, "no answer")), longestReply), Foreign: true},
+			{Text: cut(oneLine(or(f.Observed, d.t("no answer"))), longestReply), Foreign: true},
 		}
 		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {
 			item = item.and(span{Text: "; "}, span{Text: cut(oneLine(f.Remedy), longestReply), Foreign: true})
@@ -462,10 +461,10 @@ func (d *Document) accountLine() []cell {
 	for _, v := range []mailproof.Verdict{mailproof.Incomplete, mailproof.Inconclusive, mailproof.CompleteWithAcceptedExceptions, mailproof.Complete} {
 		n := names[v]
 		if len(n) == 0 {
-			none = append(none, "0 "+strings.ToLower(v.String()))
+			none = append(none, "0 "+d.t(strings.ToLower(v.String())))
 			continue
 		}
-		text := cell{{Text: comma(int64(len(n))) + " " + strings.ToLower(v.String()), Mark: verdictMark(v), Style: nowrap}}
+		text := cell{{Text: comma(int64(len(n))) + " " + d.t(strings.ToLower(v.String())), Mark: verdictMark(v), Style: nowrap}}
 		if v.Worse(mailproof.CompleteWithAcceptedExceptions) && len(n) <= 4 && len(d.Accounts) <= 40 {
 			for i := range n {
 				n[i] = cut(n[i], 24)
@@ -475,7 +474,7 @@ func (d *Document) accountLine() []cell {
 		line = append(line, text)
 	}
 	if missing := d.listedAccounts() - len(d.Accounts); missing > 0 {
-		line = append(line, cell{{Text: count(int64(missing), "account") + " not compared", Style: bold, Mark: chart.MarkUnknown}})
+		line = append(line, cell{{Text: d.count(int64(missing), "account") + d.t(" not compared"), Style: bold, Mark: chart.MarkUnknown}})
 	}
 	if len(none) > 0 {
 		line = append(line, cell{{Text: strings.Join(none, ", "), Style: small}})
@@ -484,9 +483,9 @@ func (d *Document) accountLine() []cell {
 }
 
 func (d *Document) signers() []signer {
-	act := "Date, signature"
+	act := d.t("Date, signature")
 	if d.Verdict == mailproof.Incomplete || d.Verdict == mailproof.Inconclusive {
-		act = "Date, findings acknowledged"
+		act = d.t("Date, findings acknowledged")
 	}
 	var out []signer
 	for _, side := range d.sides() {
@@ -494,14 +493,14 @@ func (d *Document) signers() []signer {
 		if len(side.parties) > 0 {
 			p = side.parties[0]
 		}
-		line := words(strings.ToLower(side.role))
+		line := words(d.t(side.word))
 		if p.Organisation != "" {
-			line = cell{{Text: cut(p.Organisation, longestSigner), Foreign: true}, {Text: ", " + strings.ToLower(side.role)}}
+			line = cell{{Text: cut(p.Organisation, longestSigner), Foreign: true}, {Text: ", " + d.t(side.word)}}
 		}
 		name := cut(p.Name, longestSigner)
 		if name == "" {
 			name = sentence(side.role)
-			line = words("Name")
+			line = words(d.t("Name"))
 			if p.Organisation != "" {
 				line = foreign(cut(p.Organisation, longestSigner))
 			}
@@ -512,11 +511,12 @@ func (d *Document) signers() []signer {
 }
 
 type partySide struct {
-	role    string
+	role    string // as a heading
+	word    string // within a line
 	parties []Party
 }
 
 func (d *Document) sides() []partySide {
 	e := d.Engagement
-	return []partySide{{"Customer", e.Customers}, {"Provider", e.Providers}, {"Reviewer", e.Reviewers}}
+	return []partySide{{d.t("Customer"), "customer", e.Customers}, {d.t("Provider"), "provider", e.Providers}, {d.t("Reviewer"), "reviewer", e.Reviewers}}
 }

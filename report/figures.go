@@ -16,11 +16,11 @@ import (
 const manyAccounts = 40
 
 func (d *Document) figures() section {
-	s := section{ID: "s7", No: "7", Title: "Figures"}
+	s := section{ID: "s7", No: "7", Title: d.t("Figures")}
 	if len(d.Accounts) > 1 {
 		s.Blocks = append(s.Blocks, d.accountsBlocks()...)
 	} else {
-		s.Blocks = append(s.Blocks, title("7.1", "Verdict per account"), note(words("The engagement has one account; its folders follow in 7.4.")))
+		s.Blocks = append(s.Blocks, title("7.1", d.t("Verdict per account")), note(words(d.t("The engagement has one account; its folders follow in 7.4."))))
 	}
 	s.Blocks = append(s.Blocks, d.timeline()...)
 	s.Blocks = append(s.Blocks, d.sizes()...)
@@ -68,20 +68,20 @@ func (d *Document) accountsBlocks() []block {
 	}
 	t := d.accountTable()
 	for _, a := range shown {
-		t.Rows = append(t.Rows, accountRow(a, largest))
+		t.Rows = append(t.Rows, d.accountRow(a, largest))
 	}
 	if folded > 0 {
-		t.Rows = append(t.Rows, row{Cells: append([]cell{marked(chart.MarkComplete, count(int64(folded), "account")), words("complete")}, countCells(complete)...)})
+		t.Rows = append(t.Rows, row{Cells: append([]cell{marked(chart.MarkComplete, d.count(int64(folded), "account")), words(d.t("complete"))}, d.countCells(complete)...)})
 	}
 	t.Rows = append(t.Rows, d.accountTotal())
 	blocks := []block{
-		title("7.1", "Verdict per account, worst first"),
+		title("7.1", d.t("Verdict per account, worst first")),
 		{Legend: d.accountLegend()},
 		{Table: t},
 		note(d.verdictLegend()),
 	}
 	if folded > 0 {
-		blocks = append(blocks, note(words("Every account, complete ones included, is listed in annex 7.5.")))
+		blocks = append(blocks, note(words(d.t("Every account, complete ones included, is listed in annex 7.5."))))
 	}
 	return blocks
 }
@@ -96,19 +96,19 @@ func (d *Document) accountLegend() []cell {
 	if d.Totals.DuplicateCollapsed > 0 {
 		marks = append(marks, chart.MarkCollapsed)
 	}
-	return legend(marks...)
+	return d.legend(marks...)
 }
 
 func (d *Document) accountTable() *table {
 	c := d.Totals
 	return &table{Class: "pt", Middle: true, Dense: true, Wide: true,
-		Groups: []columnGroup{{"Source inventory", 2, 8}, {"Destination inventory", 10, 4}},
+		Groups: []columnGroup{{d.t("Source inventory"), 2, 8}, {d.t("Destination inventory"), 10, 4}},
 		Columns: fitNumbers([]column{
-			{Head: "Account", Width: 13}, {Head: "Messages, to scale", Width: 15},
-			{Head: "mes-\nsages", Right: true}, {Head: "iden-\ntical", Right: true}, {Head: "equi-\nvalent", Right: true},
-			{Head: "relo-\ncated", Right: true}, {Head: "altered", Right: true}, {Head: "missing", Right: true},
-			{Head: "ex-\ncluded", Right: true}, {Head: "un-\nread", Right: true},
-			{Head: "mes-\nsages", Right: true}, {Head: "paired", Right: true}, {Head: "extra", Right: true}, {Head: "dupli-\ncates", Right: true},
+			{Head: d.t("Account"), Width: 13}, {Head: d.t("Messages, to scale"), Width: 15},
+			{Head: d.t("mes-\nsages"), Right: true}, {Head: d.t("iden-\ntical"), Right: true}, {Head: d.t("equi-\nvalent"), Right: true},
+			{Head: d.t("relo-\ncated"), Right: true}, {Head: d.t("altered"), Right: true}, {Head: d.t("missing"), Right: true},
+			{Head: d.t("ex-\ncluded"), Right: true}, {Head: d.t("un-\nread"), Right: true},
+			{Head: d.t("mes-\nsages"), Right: true}, {Head: d.t("paired"), Right: true}, {Head: d.t("extra"), Right: true}, {Head: d.t("dupli-\ncates"), Right: true},
 		}, []int64{c.SourceMessages, c.AllIdentical(), c.AllEquivalent(), c.Relocated, c.Altered, c.Missing, c.Excluded, c.Unverifiable + c.NotChecked,
 			c.DestinationMessages, c.DestinationPairedHere, c.Extra, c.DuplicateSurplus}, 0)}
 }
@@ -140,17 +140,17 @@ func fitNumbers(columns []column, largest []int64, grows int) []column {
 	return columns
 }
 
-func accountRow(a *mailproof.AccountResult, largest int64) row {
+func (d *Document) accountRow(a *mailproof.AccountResult, largest int64) row {
 	name := cell{{Text: cut(a.Account, 64), Foreign: true, Mark: verdictMark(a.Verdict)}}
-	picture := chart.AccountBar(accountSegments(a.Counts), accountSquares(a), largest)
-	return row{Cells: append([]cell{name, {{Picture: &picture}}}, countCells(a.Counts)...)}
+	picture := chart.AccountBar(d.accountSegments(a.Counts), accountSquares(a), largest)
+	return row{Cells: append([]cell{name, {{Picture: &picture}}}, d.countCells(a.Counts)...)}
 }
 
 // accountSegments are those of the ledger bar without what stands behind the
 // bar as squares.
-func accountSegments(c mailproof.Counts) []chart.Segment {
+func (d *Document) accountSegments(c mailproof.Counts) []chart.Segment {
 	var out []chart.Segment
-	for _, s := range segmentsOf(c) {
+	for _, s := range d.segmentsOf(c) {
 		if !s.Lens {
 			out = append(out, s)
 		}
@@ -176,7 +176,7 @@ func accountSquares(a *mailproof.AccountResult) []chart.Mark {
 }
 
 // countCells are the twelve numbers of an account's row.
-func countCells(c mailproof.Counts) []cell {
+func (d *Document) countCells(c mailproof.Counts) []cell {
 	return []cell{
 		number(c.SourceMessages, false), number(c.AllIdentical(), false), number(c.AllEquivalent(), false), number(c.Relocated, false),
 		number(c.Altered, true), number(c.Missing, true), number(c.Excluded, false), number(c.Unverifiable+c.NotChecked, true),
@@ -185,7 +185,7 @@ func countCells(c mailproof.Counts) []cell {
 }
 
 func (d *Document) accountTotal() row {
-	return row{Kind: totalRow, Cells: append([]cell{words(count(int64(len(d.Accounts)), "account")), nil}, countCells(d.Totals)...)}
+	return row{Kind: totalRow, Cells: append([]cell{words(d.count(int64(len(d.Accounts)), "account")), nil}, d.countCells(d.Totals)...)}
 }
 
 func (d *Document) verdictLegend() cell {
@@ -200,34 +200,34 @@ func (d *Document) verdictLegend() cell {
 		if n[v] == 0 {
 			continue
 		}
-		c = c.and(span{Text: strings.ToLower(v.String()) + ", " + count(n[v], "account") + "   ", Mark: verdictMark(v), Style: nowrap})
+		c = c.and(span{Text: d.t(strings.ToLower(v.String())) + ", " + d.count(n[v], "account") + "   ", Mark: verdictMark(v), Style: nowrap})
 	}
-	text := "Every row balances on both sides."
+	text := d.t("Every row balances on both sides.")
 	if !balanced {
-		text = "Not every row balances: see the findings of the accounts."
+		text = d.t("Not every row balances: see the findings of the accounts.")
 	}
 	if d.Totals.DuplicateCollapsed > 0 {
-		text += fmt.Sprintf(" %s count on the source and stand in section 9.", count(d.Totals.DuplicateCollapsed, "collapsed duplicate"))
+		text += d.t(" %s count on the source and stand in section 9.", d.count(d.Totals.DuplicateCollapsed, "collapsed duplicate"))
 	}
 	if d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked > 0 {
-		text += fmt.Sprintf(" On the destination %s not read or not compared.", count(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, "further message was", "further messages were"))
+		text += d.t(" On the destination %s not read or not compared.", d.count(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, "further message was", "further messages were"))
 		if d.Totals.DestinationNotChecked > 0 && d.Depth == mailproof.DepthSample {
-			text += " Their originals may be among the source messages that the sample left out."
+			text += d.t(" Their originals may be among the source messages that the sample left out.")
 		}
 	}
-	return c.and(span{Text: text + " Exceptions are drawn one square each, up to four, not to scale."})
+	return c.and(span{Text: text + d.t(" Exceptions are drawn one square each, up to four, not to scale.")})
 }
 
 func (d *Document) timeline() []block {
 	const most = 36
-	blocks := []block{title("7.2", "Timeline of passes")}
+	blocks := []block{title("7.2", d.t("Timeline of passes"))}
 	if len(d.Passes) == 0 {
-		return append(blocks, note(words("No pass was recorded.")))
+		return append(blocks, note(words(d.t("No pass was recorded."))))
 	}
 	passes := d.Passes
-	caption := "Solid bar: messages were written to the destination. Open bar: messages were only read. Dashed: the pass did not end well. Times in UTC."
+	caption := d.t("Solid bar: messages were written to the destination. Open bar: messages were only read. Dashed: the pass did not end well. Times in UTC.")
 	if len(passes) > most {
-		caption += fmt.Sprintf(" The last %d of %s are shown; report.json has all.", most, count(int64(len(passes)), "pass", "passes"))
+		caption += d.t(" The last %d of %s are shown; report.json has all.", most, d.count(int64(len(passes)), "pass", "passes"))
 		passes = passes[len(passes)-most:]
 	}
 	rows := make([]chart.TimelineRow, len(passes))
@@ -241,73 +241,73 @@ func (d *Document) timeline() []block {
 		if p.Kind == mailproof.CopyPass {
 			copies++
 		}
-		rows[i] = timelineRow(p, copies)
+		rows[i] = d.timelineRow(p, copies)
 	}
-	blocks = append(blocks, block{Figure: &figure{Drawing: chart.Timeline(rows), Caption: words(caption)}})
+	blocks = append(blocks, block{Figure: &figure{Drawing: chart.Timeline(d.t, rows), Caption: words(caption)}})
 	return append(blocks, d.changes()...)
 }
 
-func timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
+func (d *Document) timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
 	r := chart.TimelineRow{No: comma(int64(p.ID)), Start: p.Started.UTC(), Wrote: p.Kind == mailproof.CopyPass}
 	if !p.Finished.IsZero() {
 		r.End = p.Finished.UTC()
 	}
 	switch p.Kind {
 	case mailproof.InventoryPass:
-		r.Name = "Inventory"
+		r.Name = d.t("Inventory")
 		if p.Side != 0 {
-			r.Name += ", " + p.Side.String()
+			r.Name += ", " + d.t(p.Side.String())
 		}
 		if p.Reverify {
-			r.Name = "Re-reading, " + p.Side.String()
+			r.Name = d.t("Re-reading, ") + d.t(p.Side.String())
 		}
-		r.Messages = comma(p.Messages) + " read"
+		r.Messages = comma(p.Messages) + d.t(" read")
 		if p.Bytes > 0 {
-			r.Messages += ", " + octets(p.Bytes)
+			r.Messages += ", " + d.octets(p.Bytes)
 		}
 	case mailproof.CopyPass:
-		r.Name = "Copy"
+		r.Name = d.t("Copy")
 		if copies > 1 {
-			r.Name = fmt.Sprintf("Differential copy %d", copies-1)
+			r.Name = d.t("Differential copy %d", copies-1)
 		}
-		r.Messages = comma(p.Messages) + " appended"
+		r.Messages = comma(p.Messages) + d.t(" appended")
 	case mailproof.DiffPass:
-		r.Name, r.Messages = "Comparison", comma(p.Messages)+" compared"
+		r.Name, r.Messages = d.t("Comparison"), comma(p.Messages)+d.t(" compared")
 	case mailproof.DNSPass:
-		r.Name, r.Messages = "DNS audit", "no mail touched"
+		r.Name, r.Messages = d.t("DNS audit"), d.t("no mail touched")
 	default:
-		r.Name = "Pass"
+		r.Name = d.t("Pass")
 	}
 	switch p.State {
 	case mailproof.PassFailed:
-		r.Bad, r.Messages = true, "failed after "+comma(p.Messages)
+		r.Bad, r.Messages = true, d.t("failed after ")+comma(p.Messages)
 	case mailproof.PassCancelled:
-		r.Bad, r.Messages = true, "stopped after "+comma(p.Messages)
+		r.Bad, r.Messages = true, d.t("stopped after ")+comma(p.Messages)
 	case mailproof.PassRunning:
-		r.Bad, r.Messages = true, "did not end"
+		r.Bad, r.Messages = true, d.t("did not end")
 	}
 	r.Messages = cut(r.Messages, 30)
 	return r
 }
 
 func (d *Document) sizes() []block {
-	blocks := []block{title("7.3", "Messages by size, both sides")}
+	blocks := []block{title("7.3", d.t("Messages by size, both sides"))}
 	h := d.Histogram
 	if h.IsEmpty() {
-		return append(blocks, note(words("No sizes were recorded.")))
+		return append(blocks, note(words(d.t("No sizes were recorded."))))
 	}
 	labels := make([]string, len(h.Limits))
 	for i, l := range h.Limits {
-		labels[i] = classLabel(l, i == 0)
+		labels[i] = d.classLabel(l, i == 0)
 	}
 	var source, destination int64
 	for i := range h.Source {
 		source += h.Source[i]
 		destination += h.Destination[i]
 	}
-	drawing := chart.Histogram(h.Source, h.Destination, labels, d.histogramTitle(mailproof.Source, source), d.histogramTitle(mailproof.Destination, destination))
-	caption := fmt.Sprintf("Last row: destination minus source, sum %s. Equal shapes above and below mean that messages of the same sizes are present. "+
-		"Single messages move between classes where the destination stores an equivalent form of another length.", signedNumber(destination-source))
+	drawing := chart.Histogram(d.t, h.Source, h.Destination, labels, d.histogramTitle(mailproof.Source, source), d.histogramTitle(mailproof.Destination, destination))
+	caption := fmt.Sprintf(d.t("Last row: destination minus source, sum %s. Equal shapes above and below mean that messages of the same sizes are present. ")+
+		d.t("Single messages move between classes where the destination stores an equivalent form of another length."), signedNumber(destination-source))
 	return append(blocks, block{Figure: &figure{Drawing: drawing, Caption: words(caption)}})
 }
 
@@ -321,48 +321,48 @@ func signedNumber(n int64) string {
 // histogramTitle names what a row of the histogram counts, as its sum tells.
 func (d *Document) histogramTitle(side mailproof.Side, sum int64) string {
 	c := d.Totals
-	name, number := "counted here", comma(sum)
+	name, number := d.t("counted here"), comma(sum)
 	switch {
 	case side == mailproof.Source && sum == c.SourceMessages:
-		name = "inventory"
+		name = d.t("inventory")
 	case side == mailproof.Source && sum == c.SourceMessages-c.Excluded:
-		name = "in scope"
+		name = d.t("in scope")
 	case side == mailproof.Destination && sum == c.DestinationMessages:
-		name = "inventory"
+		name = d.t("inventory")
 	case side == mailproof.Destination && sum == c.DestinationPairedHere:
-		name = "paired"
+		name = d.t("paired")
 	}
-	return sentence(side.String()) + ", " + name + ": " + number
+	return sentence(d.t(side.String())) + ", " + name + ": " + number
 }
 
 func (d *Document) folderTables() []block {
 	blocks := []block{}
 	for i, a := range d.Accounts {
 		no := "7.4"
-		head := "Folders of " + cut(a.Account, 60)
+		head := d.t("Folders of ") + cut(a.Account, 60)
 		if i == 0 {
 			blocks = append(blocks, block{Heading: &heading{ID: "s7-4", No: no, Title: head}})
 		} else {
 			blocks = append(blocks, block{Heading: &heading{Title: head}})
 		}
 		blocks = append(blocks, d.folderTable(a, len(d.Accounts) == 1))
-		if text := folderNote(a); text != "" {
+		if text := d.folderNote(a); text != "" {
 			blocks = append(blocks, note(foreign(text)))
 		}
-		blocks = append(blocks, accountFindings(a)...)
+		blocks = append(blocks, d.accountFindings(a)...)
 	}
 	if len(d.Accounts) == 0 {
-		blocks = append(blocks, title("7.4", "Folders of each account"), note(words("No account was compared.")))
+		blocks = append(blocks, title("7.4", d.t("Folders of each account")), note(words(d.t("No account was compared."))))
 	}
 	if len(d.Accounts) > manyAccounts {
-		blocks = append(blocks, title("7.5", "Annex: every account"))
+		blocks = append(blocks, title("7.5", d.t("Annex: every account")))
 		t := d.accountTable()
 		largest := int64(0)
 		for _, a := range d.Accounts {
 			largest = max(largest, a.Counts.SourceMessages)
 		}
 		for _, a := range d.worstFirst() {
-			t.Rows = append(t.Rows, accountRow(a, largest))
+			t.Rows = append(t.Rows, d.accountRow(a, largest))
 		}
 		t.Rows = append(t.Rows, d.accountTotal())
 		blocks = append(blocks, block{Table: t})
@@ -381,15 +381,15 @@ func (d *Document) folderTable(a mailproof.AccountResult, single bool) block {
 	}
 	t := &table{Class: "fo", Dense: true, Wide: true,
 		Columns: fitNumbers([]column{
-			{Head: "Source folder", Width: 17}, {Head: "Destination folder", Width: 15.5}, {Head: "UIDVALIDITY", Width: 9.6, Right: true}, {Head: "UIDNEXT", Width: 7.2, Right: true},
-			{Head: "messages", Right: true}, {Head: "identical", Right: true}, {Head: "equi-\nvalent", Right: true},
-			{Head: "relo-\ncated", Right: true}, {Head: "altered", Right: true}, {Head: "missing", Right: true}, {Head: "un-\nread", Right: true},
-			{Head: "desti-\nnation", Right: true},
+			{Head: d.t("Source folder"), Width: 17}, {Head: d.t("Destination folder"), Width: 15.5}, {Head: d.t("UIDVALIDITY"), Width: 9.6, Right: true}, {Head: d.t("UIDNEXT"), Width: 7.2, Right: true},
+			{Head: d.t("messages"), Right: true}, {Head: d.t("identical"), Right: true}, {Head: d.t("equi-\nvalent"), Right: true},
+			{Head: d.t("relo-\ncated"), Right: true}, {Head: d.t("altered"), Right: true}, {Head: d.t("missing"), Right: true}, {Head: d.t("un-\nread"), Right: true},
+			{Head: d.t("desti-\nnation"), Right: true},
 		}, []int64{most.SourceMessages, most.Identical, most.Equivalent, most.Relocated, most.Altered, most.Missing, most.Unverifiable, most.DestinationMessages}, 0)}
 	for _, f := range a.Folders {
 		c := f.Counts
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			folderName(f.Source, f.SourceScan), folderName(f.Destination, f.DestinationScan),
+			d.folderName(f.Source, f.SourceScan), d.folderName(f.Destination, f.DestinationScan),
 			stateNumber(f.Source, int64(f.SourceScan.Before.UIDValidity), false), stateNumber(f.Source, int64(f.SourceScan.Before.UIDNext), true),
 			number(c.SourceMessages, false), number(c.AllIdentical(), false), number(c.AllEquivalent(), false), number(c.Relocated, false),
 			number(c.Altered, true), number(c.Missing, true), number(c.Unverifiable+c.NotChecked, true), number(c.DestinationMessages, false),
@@ -397,29 +397,29 @@ func (d *Document) folderTable(a mailproof.AccountResult, single bool) block {
 	}
 	c := a.Counts
 	t.Rows = append(t.Rows, row{Kind: totalRow, Cells: []cell{
-		words(count(int64(len(a.Folders)), "folder")), nil, nil, nil,
+		words(d.count(int64(len(a.Folders)), "folder")), nil, nil, nil,
 		number(c.SourceMessages, false), number(c.AllIdentical(), false), number(c.AllEquivalent(), false), number(c.Relocated, false),
 		number(c.Altered, true), number(c.Missing, true), number(c.Unverifiable+c.NotChecked, true), number(c.DestinationMessages, false),
 	}})
 	if single {
-		t.Caption = cell{{Text: strings.ToLower(a.Verdict.String()), Mark: verdictMark(a.Verdict)}}
+		t.Caption = cell{{Text: d.t(strings.ToLower(a.Verdict.String())), Mark: verdictMark(a.Verdict)}}
 	} else {
-		t.Caption = cell{{Text: strings.ToLower(a.Verdict.String()) + "; flags differ " + comma(a.FlagsDiffer) + ", dates differ " + comma(a.DatesDiffer) +
-			", excluded by rule " + comma(c.Excluded) + ", extra " + comma(c.Extra) + ", surplus " + comma(c.DuplicateSurplus), Mark: verdictMark(a.Verdict)}}
+		t.Caption = cell{{Text: d.t(strings.ToLower(a.Verdict.String())) + d.t("; flags differ ") + comma(a.FlagsDiffer) + d.t(", dates differ ") + comma(a.DatesDiffer) +
+			d.t(", excluded by rule ") + comma(c.Excluded) + d.t(", extra ") + comma(c.Extra) + d.t(", surplus ") + comma(c.DuplicateSurplus), Mark: verdictMark(a.Verdict)}}
 	}
 	return block{Table: t}
 }
 
-func folderName(name string, s mailproof.MailboxScan) cell {
+func (d *Document) folderName(name string, s mailproof.MailboxScan) cell {
 	if name == "" {
-		return cell{{Text: "none", Style: faint}}
+		return cell{{Text: d.t("none"), Style: faint}}
 	}
 	c := cell{{Text: cut(name, 160), Foreign: true}}
 	if s.Excluded != "" {
-		c = c.and(span{Text: "excluded: " + cut(s.Excluded, 80), Style: small, Break: true, Foreign: true})
+		c = c.and(span{Text: d.t("excluded: ") + cut(s.Excluded, 80), Style: small, Break: true, Foreign: true})
 	}
 	if s.Drifted {
-		c = c.and(span{Text: "changed while read", Style: small | bold, Break: true})
+		c = c.and(span{Text: d.t("changed while read"), Style: small | bold, Break: true})
 	}
 	if s.Error != "" {
 		c = c.and(span{Text: cut(s.Error, 160), Style: small, Break: true, Foreign: true})
@@ -440,7 +440,7 @@ func stateNumber(folder string, n int64, quantity bool) cell {
 }
 
 // accountFindings are the checks of an account that did not simply pass.
-func accountFindings(a mailproof.AccountResult) []block {
+func (d *Document) accountFindings(a mailproof.AccountResult) []block {
 	const most = 12
 	var blocks []block
 	for _, f := range a.Findings {
@@ -448,9 +448,9 @@ func accountFindings(a mailproof.AccountResult) []block {
 			continue
 		}
 		if len(blocks) == most {
-			return append(blocks, note(words("Further findings of the account are in report.json.")))
+			return append(blocks, note(words(d.t("Further findings of the account are in report.json."))))
 		}
-		c := cell{{Text: f.Outcome.String() + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono}}
+		c := cell{{Text: d.t(f.Outcome.String()) + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono}}
 		if f.Observed != "" {
 			c = c.and(span{Text: "  " + cut(oneLine(f.Observed), 400), Foreign: true})
 		}
@@ -464,7 +464,7 @@ func accountFindings(a mailproof.AccountResult) []block {
 
 // folderNote says whether the state of the folders was the same before and
 // after reading, and names the sign-in errors of the account.
-func folderNote(a mailproof.AccountResult) string {
+func (d *Document) folderNote(a mailproof.AccountResult) string {
 	drift, seen := 0, 0
 	for _, f := range a.Folders {
 		for _, s := range []mailproof.MailboxScan{f.SourceScan, f.DestinationScan} {
@@ -480,16 +480,16 @@ func folderNote(a mailproof.AccountResult) string {
 	var parts []string
 	switch {
 	case seen > 0 && drift == 0:
-		parts = append(parts, "Drift: none. UIDVALIDITY, UIDNEXT and EXISTS were the same before and after reading in every folder read.")
+		parts = append(parts, d.t("Drift: none. UIDVALIDITY, UIDNEXT and EXISTS were the same before and after reading in every folder read."))
 	case drift > 0:
-		parts = append(parts, "Drift: "+count(int64(drift), "folder")+" changed while being read.")
+		parts = append(parts, d.t("Drift: ")+d.count(int64(drift), "folder")+d.t(" changed while being read."))
 	}
 	for _, s := range []mailproof.Scan{a.SourceScan, a.DestinationScan} {
 		if s.Error != "" {
-			parts = append(parts, sentence(s.Side.String())+": "+cut(s.Error, 300))
+			parts = append(parts, sentence(d.t(s.Side.String()))+": "+cut(s.Error, 300))
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
-func shortTime(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05") }
+func (d *Document) shortTime(t time.Time) string { return d.date(t, "2 Jan 15:04:05") }

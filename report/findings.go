@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/mailproof/mailproof"
@@ -34,7 +33,7 @@ func join(sentences ...string) string {
 }
 
 func (d *Document) messages() string {
-	return count(d.Totals.SourceMessages, "source message")
+	return d.count(d.Totals.SourceMessages, "source message")
 }
 
 // kinds names the kinds of arrival that occur, for "found: 10 identical, 2
@@ -46,13 +45,13 @@ func (d *Document) kinds() string {
 		n    int64
 		word string
 	}{
-		{c.AllIdentical(), "identical"}, {c.AllEquivalent(), "equivalent"}, {c.Relocated, "equal in another folder"},
+		{c.AllIdentical(), d.t("identical")}, {c.AllEquivalent(), d.t("equivalent")}, {c.Relocated, d.t("equal in another folder")},
 	} {
 		if p.n > 0 {
 			parts = append(parts, comma(p.n)+" "+p.word)
 		}
 	}
-	return list(parts)
+	return d.list(parts)
 }
 
 func (d *Document) leadComplete() string {
@@ -61,23 +60,23 @@ func (d *Document) leadComplete() string {
 	// The verdict is given; should the counts ever say otherwise, the counts
 	// are what is printed.
 	if n, what := d.troubles(); n > 0 {
-		return join(fmt.Sprintf("Of %s, %s did not arrive intact: %s.", d.messages(), comma(n), what), d.collapsed(), d.excluded())
+		return join(d.t("Of %s, %s did not arrive intact: %s.", d.messages(), comma(n), what), d.collapsed(), d.excluded())
 	}
 	switch {
 	case c.SourceMessages == 0:
-		return join("The source inventory holds no message.", d.warned())
+		return join(d.t("The source inventory holds no message."), d.warned())
 	case inScope == 0:
-		return join("All "+d.messages()+" were left out by rule; none was in scope.", d.warned())
+		return join(d.t("All ")+d.messages()+d.t(" were left out by rule; none was in scope."), d.warned())
 	case c.Excluded == 0 && inScope == 1:
-		return join("The one source message was found on the new server: "+or(d.kinds(), "as a collapsed duplicate")+".", d.collapsed(), d.warned())
+		return join(d.t("The one source message was found on the new server: ")+or(d.kinds(), d.t("as a collapsed duplicate"))+".", d.collapsed(), d.warned())
 	}
-	kinds := or(d.kinds(), "as collapsed duplicates")
-	head := "All " + d.messages() + " were found on the new server: "
+	kinds := or(d.kinds(), d.t("as collapsed duplicates"))
+	head := d.t("All ") + d.messages() + d.t(" were found on the new server: ")
 	if c.Excluded > 0 {
-		head = fmt.Sprintf("All %s in scope were found on the new server: ", count(inScope, "message"))
+		head = d.t("All %s in scope were found on the new server: ", d.count(inScope, "message"))
 	}
 	if c.DuplicateCollapsed > 0 {
-		head = fmt.Sprintf("The content of all %s in scope was found on the new server: ", count(inScope, "message"))
+		head = d.t("The content of all %s in scope was found on the new server: ", d.count(inScope, "message"))
 	}
 	return join(head+kinds+".", d.collapsed(), d.excluded(), d.warned())
 }
@@ -87,7 +86,7 @@ func (d *Document) collapsed() string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of a message present elsewhere in the mailbox %s not carried over.", count(n, "further copy", "further copies"), choose(n, "was", "were"))
+	return d.t("%s of a message present elsewhere in the mailbox %s not carried over.", d.count(n, "further copy", "further copies"), choose(n, d.t("was"), d.t("were")))
 }
 
 func (d *Document) excluded() string {
@@ -95,7 +94,7 @@ func (d *Document) excluded() string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s %s left out by rule.", count(n, "message"), choose(n, "was", "were"))
+	return d.t("%s %s left out by rule.", d.count(n, "message"), choose(n, d.t("was"), d.t("were")))
 }
 
 // warned mentions checks that warn; they do not change the verdict, but the
@@ -105,7 +104,7 @@ func (d *Document) warned() string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s a warning (section 10).", count(n, "check gives", "checks give"))
+	return d.t("%s a warning (section 10).", d.count(n, "check gives", "checks give"))
 }
 
 // outcomes counts the DNS checks among the findings that the verdict is made
@@ -124,18 +123,18 @@ func (d *Document) troubles() (int64, string) {
 	c := d.Totals
 	var parts []string
 	if c.Altered > 0 {
-		parts = append(parts, comma(c.Altered)+choose(c.Altered, " was altered", " were altered"))
+		parts = append(parts, comma(c.Altered)+choose(c.Altered, d.t(" was altered"), d.t(" were altered")))
 	}
 	if c.Missing > 0 {
-		parts = append(parts, comma(c.Missing)+choose(c.Missing, " is missing", " are missing"))
+		parts = append(parts, comma(c.Missing)+choose(c.Missing, d.t(" is missing"), d.t(" are missing")))
 	}
 	if c.Unverifiable > 0 {
-		parts = append(parts, comma(c.Unverifiable)+" could not be told")
+		parts = append(parts, comma(c.Unverifiable)+d.t(" could not be told"))
 	}
 	if c.NotChecked > 0 {
-		parts = append(parts, comma(c.NotChecked)+choose(c.NotChecked, " was not checked", " were not checked"))
+		parts = append(parts, comma(c.NotChecked)+choose(c.NotChecked, d.t(" was not checked"), d.t(" were not checked")))
 	}
-	return c.Altered + c.Missing + c.Unverifiable + c.NotChecked, list(parts)
+	return c.Altered + c.Missing + c.Unverifiable + c.NotChecked, d.list(parts)
 }
 
 func (d *Document) leadAccepted() string {
@@ -144,16 +143,16 @@ func (d *Document) leadAccepted() string {
 	var head string
 	switch {
 	case n == 0:
-		head = fmt.Sprintf("All %s in scope were found on the new server.", count(d.Totals.SourceMessages-d.Totals.Excluded, "message"))
+		head = d.t("All %s in scope were found on the new server.", d.count(d.Totals.SourceMessages-d.Totals.Excluded, "message"))
 	default:
-		head = fmt.Sprintf("Of %s, %s did not arrive intact: %s.", d.messages(), comma(n), what)
+		head = d.t("Of %s, %s did not arrive intact: %s.", d.messages(), comma(n), what)
 		if d.openCount() == 0 && len(d.listed()) > 0 {
-			head += " Each exception was decided by name; none is open."
+			head += d.t(" Each exception was decided by name; none is open.")
 		}
 	}
 	checks := ""
 	if accepted > 0 {
-		checks = fmt.Sprintf("%s failed and %s accepted by name (section 10).", count(accepted, "check"), choose(accepted, "was", "were"))
+		checks = d.t("%s failed and %s accepted by name (section 10).", d.count(accepted, "check"), choose(accepted, d.t("was"), d.t("were")))
 	}
 	return join(head, checks, d.collapsed(), d.excluded())
 }
@@ -163,25 +162,25 @@ func (d *Document) leadIncomplete() string {
 	var parts []string
 	switch {
 	case c.Missing > 0:
-		parts = append(parts, fmt.Sprintf("%s of %s %s missing: no counterpart was found on the new server.", comma(c.Missing), d.messages(), choose(c.Missing, "is", "are")))
+		parts = append(parts, d.t("%s of %s %s missing: no counterpart was found on the new server.", comma(c.Missing), d.messages(), choose(c.Missing, d.t("is"), d.t("are"))))
 		if c.Altered > 0 {
-			parts = append(parts, fmt.Sprintf("%s more arrived altered.", comma(c.Altered)))
+			parts = append(parts, d.t("%s more arrived altered.", comma(c.Altered)))
 		}
 	case c.Altered > 0:
-		parts = append(parts, fmt.Sprintf("%s of %s arrived altered; none is missing.", comma(c.Altered), d.messages()))
+		parts = append(parts, d.t("%s of %s arrived altered; none is missing.", comma(c.Altered), d.messages()))
 	case c.DuplicateCollapsed > 0 && d.openOf(mailproof.DuplicateCollapsed) > 0:
-		parts = append(parts, fmt.Sprintf("Of %s, %s: the content is there, in fewer copies than on the source.", d.messages(), count(c.DuplicateCollapsed, "copy is missing", "copies are missing")))
+		parts = append(parts, d.t("Of %s, %s: the content is there, in fewer copies than on the source.", d.messages(), d.count(c.DuplicateCollapsed, "copy is missing", "copies are missing")))
 	case c.Unverifiable == 0 && c.NotChecked == 0:
-		parts = append(parts, "Every message in scope was found on the new server, but not every check passed.")
+		parts = append(parts, d.t("Every message in scope was found on the new server, but not every check passed."))
 	}
 	if c.Unverifiable > 0 {
-		parts = append(parts, fmt.Sprintf("Nothing can be said of %s that could not be read or whose counterpart may be among the unread.", count(c.Unverifiable, "message")))
+		parts = append(parts, d.t("Nothing can be said of %s that could not be read or whose counterpart may be among the unread.", d.count(c.Unverifiable, "message")))
 	}
 	if n := d.openCount(); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s a decision.", count(n, "exception awaits", "exceptions await")))
+		parts = append(parts, d.t("%s a decision.", d.count(n, "exception awaits", "exceptions await")))
 	}
 	if n := d.outcomes(mailproof.OutcomeFail); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s of the domain's DNS failed.", count(n, "check")))
+		parts = append(parts, d.t("%s of the domain's DNS failed.", d.count(n, "check")))
 	}
 	return join(append(parts, d.excluded())...)
 }
@@ -202,47 +201,47 @@ func (d *Document) leadInconclusive() string {
 	_, _, unreadFolders, drifted := d.folders()
 	var why []string
 	if n := d.unreadAccounts(); n > 0 {
-		why = append(why, fmt.Sprintf("%s of %s could not be read to the end", comma(n), count(int64(d.listedAccounts()), "account")))
+		why = append(why, d.t("%s of %s could not be read to the end", comma(n), d.count(int64(d.listedAccounts()), "account")))
 	}
 	if c.Unverifiable > 0 {
-		why = append(why, fmt.Sprintf("nothing can be said of %s of %s", comma(c.Unverifiable), d.messages()))
+		why = append(why, d.t("nothing can be said of %s of %s", comma(c.Unverifiable), d.messages()))
 	}
 	if c.DestinationUnreadable > 0 {
-		why = append(why, fmt.Sprintf("%s on the destination could not be read", count(c.DestinationUnreadable, "message")))
+		why = append(why, d.t("%s on the destination could not be read", d.count(c.DestinationUnreadable, "message")))
 	}
 	if unreadFolders > 0 {
-		why = append(why, count(int64(unreadFolders), "source folder")+" could not be read to the end")
+		why = append(why, d.count(int64(unreadFolders), "source folder")+d.t(" could not be read to the end"))
 	}
 	if drifted > 0 {
-		why = append(why, count(int64(drifted), "folder")+" changed while being read")
+		why = append(why, d.count(int64(drifted), "folder")+d.t(" changed while being read"))
 	}
 	if n := c.NotChecked; n > 0 || c.DestinationNotChecked > 0 {
-		what := count(n, "source message")
+		what := d.count(n, "source message")
 		if n == 0 {
-			what = count(c.DestinationNotChecked, "destination message")
+			what = d.count(c.DestinationNotChecked, "destination message")
 		}
-		why = append(why, fmt.Sprintf("the content of %s was not compared, as the depth was %s", what, or(depthName(d.Depth), "not recorded")))
+		why = append(why, d.t("the content of %s was not compared, as the depth was %s", what, or(depthName(d.Depth), d.t("not recorded"))))
 	}
 	if !d.Balanced() {
-		why = append(why, "the ledger does not balance")
+		why = append(why, d.t("the ledger does not balance"))
 	}
 	if n := d.outcomes(mailproof.OutcomeUnknown); n > 0 {
-		why = append(why, fmt.Sprintf("%s of the domain's DNS had no answer", count(n, "check")))
+		why = append(why, d.t("%s of the domain's DNS had no answer", d.count(n, "check")))
 	}
 	if len(why) == 0 {
 		why = d.unknowns()
 	}
-	tail := "What could be read shows nothing missing; that says nothing about the rest."
+	tail := d.t("What could be read shows nothing missing; that says nothing about the rest.")
 	if c.Altered > 0 {
-		tail = fmt.Sprintf("%s arrived altered; nothing that could be compared is missing.", count(c.Altered, "message"))
+		tail = d.t("%s arrived altered; nothing that could be compared is missing.", d.count(c.Altered, "message"))
 	}
 	if c.Missing > 0 {
-		tail = fmt.Sprintf("Of what could be compared, %s %s missing.", count(c.Missing, "message"), choose(c.Missing, "is", "are"))
+		tail = d.t("Of what could be compared, %s %s missing.", d.count(c.Missing, "message"), choose(c.Missing, d.t("is"), d.t("are")))
 	}
 	if c.SourceMessages == 0 {
-		tail = "The source inventory holds no message."
+		tail = d.t("The source inventory holds no message.")
 	}
-	return join("No conclusion can be drawn: "+strings.Join(why, "; ")+".", tail)
+	return join(d.t("No conclusion can be drawn: ")+strings.Join(why, "; ")+".", tail)
 }
 
 // unknowns says in the findings' own words what could not be told.
@@ -254,7 +253,7 @@ func (d *Document) unknowns() []string {
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, "the comparison lacks a complete inventory of both sides")
+		out = append(out, d.t("the comparison lacks a complete inventory of both sides"))
 	}
 	return out
 }
@@ -282,28 +281,28 @@ func (d *Document) listedAccounts() int { return max(d.AccountsListed, len(d.Acc
 func (d *Document) Scope() string {
 	c := d.Totals
 	if d.SourceWindow.IsZero() || d.DestinationWindow.IsZero() {
-		return "No complete pair of inventories was recorded; nothing is stated about messages."
+		return d.t("No complete pair of inventories was recorded; nothing is stated about messages.")
 	}
 	var of []string
 	if c.Excluded > 0 {
-		of = append(of, fmt.Sprintf("%s %s excluded by rule", comma(c.Excluded), choose(c.Excluded, "is", "are")))
+		of = append(of, d.t("%s %s excluded by rule", comma(c.Excluded), choose(c.Excluded, d.t("is"), d.t("are"))))
 	}
 	if c.Unverifiable > 0 {
-		of = append(of, fmt.Sprintf("nothing can be said of %s", comma(c.Unverifiable)))
+		of = append(of, d.t("nothing can be said of %s", comma(c.Unverifiable)))
 	}
 	if c.NotChecked > 0 {
-		of = append(of, fmt.Sprintf("%s %s not checked", comma(c.NotChecked), choose(c.NotChecked, "was", "were")))
+		of = append(of, d.t("%s %s not checked", comma(c.NotChecked), choose(c.NotChecked, d.t("was"), d.t("were"))))
 	}
 	n := "n = " + comma(c.SourceMessages)
 	if len(of) > 0 {
-		n += ", of which " + list(of)
+		n += d.t(", of which ") + d.list(of)
 	}
-	what := "Every message"
+	what := d.t("Every message")
 	if c.Unverifiable+c.NotChecked > 0 {
-		what = "Every message that could be compared, of those"
+		what = d.t("Every message that could be compared, of those")
 	}
-	return fmt.Sprintf("%s present in the source inventory taken between %s (%s) was found in the destination inventory taken between %s, at the tier shown%s.",
-		what, between(d.SourceWindow, "and"), n, betweenAfter(d.DestinationWindow, d.SourceWindow, "and"), d.except())
+	return d.t("%s present in the source inventory taken between %s (%s) was found in the destination inventory taken between %s, at the tier shown%s.",
+		what, d.between(d.SourceWindow, d.t("and")), n, d.betweenAfter(d.DestinationWindow, d.SourceWindow, d.t("and")), d.except())
 }
 
 // except names what the sentence of scope does not hold for.
@@ -314,11 +313,11 @@ func (d *Document) except() string {
 	case lost == 0 && c.DuplicateCollapsed == 0:
 		return ""
 	case lost == 0:
-		return fmt.Sprintf(", except %s", count(c.DuplicateCollapsed, "collapsed duplicate"))
+		return d.t(", except %s", d.count(c.DuplicateCollapsed, "collapsed duplicate"))
 	}
-	text := fmt.Sprintf(", except the %s listed in section 8", count(lost, "message"))
+	text := d.t(", except the %s listed in section 8", d.count(lost, "message"))
 	if c.DuplicateCollapsed > 0 {
-		text += fmt.Sprintf(" and %s", count(c.DuplicateCollapsed, "collapsed duplicate"))
+		text += d.t(" and %s", d.count(c.DuplicateCollapsed, "collapsed duplicate"))
 	}
 	return text
 }
@@ -335,21 +334,21 @@ func (d *Document) Share() string {
 	unread := c.Unverifiable + c.NotChecked
 	var lack []string
 	if c.Missing > 0 {
-		lack = append(lack, comma(c.Missing)+" of "+comma(inScope)+" missing")
+		lack = append(lack, comma(c.Missing)+d.t(" of ")+comma(inScope)+d.t(" missing"))
 	}
 	if unread > 0 {
-		lack = append(lack, comma(unread)+" of "+comma(inScope)+" not told")
+		lack = append(lack, comma(unread)+d.t(" of ")+comma(inScope)+d.t(" not told"))
 	}
 	if c.DuplicateCollapsed > 0 {
 		found -= c.DuplicateCollapsed
-		lack = append(lack, comma(c.DuplicateCollapsed)+" of "+comma(inScope)+" collapsed duplicates")
+		lack = append(lack, comma(c.DuplicateCollapsed)+d.t(" of ")+comma(inScope)+d.t(" collapsed duplicates"))
 	}
 	switch {
 	case len(lack) > 0:
-		return fmt.Sprintf("%s of the messages in scope were found (%s).", percent(found, inScope), strings.Join(lack, ", "))
+		return d.t("%s of the messages in scope were found (%s).", d.percent(found, inScope), strings.Join(lack, ", "))
 	case d.Verdict == mailproof.Inconclusive || c.DestinationUnreadable+c.DestinationNotChecked > 0:
-		return fmt.Sprintf("Of the messages that the inventory shows in scope, %s of %s were found.", comma(found), comma(inScope))
+		return d.t("Of the messages that the inventory shows in scope, %s of %s were found.", comma(found), comma(inScope))
 	default:
-		return fmt.Sprintf("100 %% of the messages in scope were found (%s of %s).", comma(found), comma(inScope))
+		return d.t("100 %% of the messages in scope were found (%s of %s).", comma(found), comma(inScope))
 	}
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/mailproof/mailproof"
@@ -38,15 +37,15 @@ func (d *Document) changes() []block {
 	for _, c := range list {
 		rooted = rooted || c.Root != ""
 	}
-	t := &table{Class: "ch", Dense: true, Wide: true, Caption: words("What changed from pass to pass"), Columns: []column{
-		{Head: "Pass", Width: 6}, {Head: "What", Width: 25}, {Head: "Accounts", Width: 9, Right: true}, {Head: "Folders", Width: 8, Right: true},
-		{Head: "Present", Width: 10, Right: true}, {Head: "New", Width: 9, Right: true}, {Head: "Gone", Width: 9, Right: true}, {Head: "Root of the history", Width: 24, Pad: true}}}
+	t := &table{Class: "ch", Dense: true, Wide: true, Caption: words(d.t("What changed from pass to pass")), Columns: []column{
+		{Head: d.t("Pass"), Width: 6}, {Head: d.t("What"), Width: 25}, {Head: d.t("Accounts"), Width: 9, Right: true}, {Head: d.t("Folders"), Width: 8, Right: true},
+		{Head: d.t("Present"), Width: 10, Right: true}, {Head: d.t("New"), Width: 9, Right: true}, {Head: d.t("Gone"), Width: 9, Right: true}, {Head: d.t("Root of the history"), Width: 24, Pad: true}}}
 	if !rooted {
 		t.Columns[7].Head = ""
 	}
 	for _, c := range list {
 		p := of[c.Pass]
-		cells := []cell{words(comma(int64(c.Pass))), words(passName(p))}
+		cells := []cell{words(comma(int64(c.Pass))), words(d.passName(p))}
 		if p.Kind == mailproof.InventoryPass {
 			cells = append(cells, number(c.Accounts, false), number(c.Folders, false), number(c.Present, false), number(c.New, false), number(c.Gone, true))
 		} else {
@@ -64,31 +63,31 @@ func (d *Document) changes() []block {
 		for _, c := range d.History {
 			last = or(c.Root, last)
 		}
-		blocks = append(blocks, note(cell{{Text: "Each root covers what its pass recorded and the root before it, so that the last one fixes the whole history: "}, {Text: last, Style: mono, Foreign: true}}))
+		blocks = append(blocks, note(cell{{Text: d.t("Each root covers what its pass recorded and the root before it, so that the last one fixes the whole history: ")}, {Text: last, Style: mono, Foreign: true}}))
 	}
 	return blocks
 }
 
-func passName(p mailproof.Pass) string {
-	name := "pass"
+func (d *Document) passName(p mailproof.Pass) string {
+	name := d.t("pass")
 	switch p.Kind {
 	case mailproof.InventoryPass:
-		name = "inventory"
+		name = d.t("inventory")
 		if p.Side != 0 {
-			name += ", " + p.Side.String()
+			name += ", " + d.t(p.Side.String())
 		}
 		if p.Reverify {
-			name = "re-reading, " + p.Side.String()
+			name = d.t("re-reading, ") + d.t(p.Side.String())
 		}
 	case mailproof.CopyPass:
-		name = fmt.Sprintf("copy, %s appended", comma(p.Messages))
+		name = d.t("copy, %s appended", comma(p.Messages))
 	case mailproof.DiffPass:
-		name = "comparison"
+		name = d.t("comparison")
 	case mailproof.DNSPass:
-		name = "DNS audit"
+		name = d.t("DNS audit")
 	}
 	if p.State != mailproof.PassDone && p.State.String() != "" {
-		name += ", " + p.State.String()
+		name += ", " + d.t(p.State.String())
 	}
 	return strings.TrimSpace(name)
 }

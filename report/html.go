@@ -22,7 +22,11 @@ import (
 // has no script.
 func (d *Document) WriteHTML(w io.Writer) error {
 	buffered := bufio.NewWriterSize(w, 64<<10)
-	if err := d.outline().writeHTML(buffered, d.Brand); err != nil {
+	doc, err := d.spoken()
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := doc.outline().writeHTML(buffered, d.Brand); err != nil {
 		return fmt.Errorf("report: HTML: %w", err)
 	}
 	if err := buffered.Flush(); err != nil {
@@ -68,7 +72,7 @@ func (o outline) writeHTML(w io.Writer, brand Brand) error {
 	if logo != nil {
 		page.Logo = template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(logo.png)) // decoded and encoded by us
 	}
-	funcs := template.FuncMap{"rows": func(l *messageList) (template.HTML, error) {
+	funcs := template.FuncMap{"t": o.T, "mark": func(m chart.Mark) (template.HTML, error) { return markSVG(m, o.T) }, "rows": func(l *messageList) (template.HTML, error) {
 		// The list goes to the writer as it comes, where the template stands:
 		// it would not fit into memory as text.
 		return "", l.writeRows(w)
@@ -124,9 +128,23 @@ func (o outline) style() (string, error) {
 		fmt.Fprintf(&b, ".led .c%d{width:%.2f%%}", i, w)
 	}
 	const font = `font:6.5pt system-ui,"Segoe UI","DejaVu Sans",sans-serif;color:#5f6770`
-	fmt.Fprintf(&b, "\n@page{size:A4;margin:15mm 17mm 16mm;@bottom-left{content:%s;%s}@bottom-right{content:counter(page) \" of \" counter(pages);%s}}\n",
-		cssString(o.Footer), font, font)
+	fmt.Fprintf(&b, "\n@page{size:A4;margin:15mm 17mm 16mm;@bottom-left{content:%s;%s}@bottom-right{content:%s;%s}}\n",
+		cssString(o.Footer), font, o.pageOfPages(), font)
 	return b.String(), nil
+}
+
+// pageOfPages is the number of a printed page in CSS.
+func (o outline) pageOfPages() string {
+	var parts []string
+	for i, text := range strings.Split(o.T("%s of %s", "\x00", "\x00"), "\x00") {
+		if text != "" {
+			parts = append(parts, cssString(text))
+		}
+		if i < 2 {
+			parts = append(parts, [...]string{"counter(page)", "counter(pages)"}[i])
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // cssString writes a text as a CSS string in which nothing but letters and
@@ -176,11 +194,12 @@ func controls(r rune) bool {
 }
 
 var htmlFuncs = template.FuncMap{
+	"t":            func(text string, args ...any) string { return text }, // of the language, when it is known
 	"show":         visible,
 	"comma":        comma,
 	"split":        func(s string) []string { return strings.Split(s, "\n") },
 	"svg":          svg,
-	"mark":         markSVG,
+	"mark":         func(chart.Mark) string { return "" }, // of the language, too
 	"last":         func(t []term) int { return len(t) - 1 },
 	"under":        func(e executive, i int) *term { return underOf(e, i) },
 	"ledgerWidths": ledgerWidths,
@@ -201,14 +220,14 @@ func svg(d any, class string) (template.HTML, error) {
 
 // markSVG refers to a mark's symbol. Words stand beside nearly every mark; the
 // verdict's in tables has none and says its own name.
-func markSVG(m chart.Mark) (template.HTML, error) {
+func markSVG(m chart.Mark, say func(string, ...any) string) (template.HTML, error) {
 	if !slices.Contains(chart.Marks(), m) {
 		return "", fmt.Errorf("%q is no mark", m)
 	}
 	size := chart.Mark(m).Drawing().W
 	class, label := "sw", `aria-hidden="true"`
-	if name, ok := strings.CutPrefix(string(m), "v-"); ok {
-		class, label = "vm", `role="img" aria-label="`+strings.Replace(name, "accepted", "complete with accepted exceptions", 1)+`"`
+	if name, ok := markNames[m]; ok {
+		class, label = "vm", `role="img" aria-label="`+template.HTMLEscapeString(say(name))+`"`
 	}
 	return template.HTML(fmt.Sprintf(`<svg class="%s" viewBox="0 0 %g %g" %s><use href="#%s" width="%g" height="%g"/></svg>`, // a mark's name
 		class, size, size, label, m, size, size)), nil

@@ -33,18 +33,18 @@ func anchor(id string) string {
 }
 
 func (d *Document) exceptionsSection() section {
-	s := section{ID: "s8", No: "8", Title: "Exceptions", NewPage: true}
+	s := section{ID: "s8", No: "8", Title: d.t("Exceptions"), NewPage: true}
 	listed := d.listed()
 	if len(listed) == 0 && d.ExceptionsOmitted == 0 {
-		s.Blocks = []block{note(words(d.tallyText() + ". altered 0, missing 0, unreadable 0: no message needs a decision."))}
+		s.Blocks = []block{note(words(d.tallyText() + d.t(". altered 0, missing 0, unreadable 0: no message needs a decision.")))}
 		if c := d.Totals; c.Altered+c.Missing+c.Unverifiable > 0 {
-			s.Blocks = []block{note(words(fmt.Sprintf("None is listed, though altered %s, missing %s, unreadable %s.", comma(c.Altered), comma(c.Missing), comma(c.Unverifiable))))}
+			s.Blocks = []block{note(words(d.t("None is listed, though altered %s, missing %s, unreadable %s.", comma(c.Altered), comma(c.Missing), comma(c.Unverifiable))))}
 		}
 		return s
 	}
-	caption := d.tallyText() + ". Missing first, then altered, then unreadable."
+	caption := d.tallyText() + d.t(". Missing first, then altered, then unreadable.")
 	if len(listed) <= wholeList {
-		t := exceptionTable(caption)
+		t := d.exceptionTable(caption)
 		for _, e := range listed {
 			t.Rows = append(t.Rows, d.exceptionRow(e))
 		}
@@ -53,33 +53,33 @@ func (d *Document) exceptionsSection() section {
 		s.Blocks = append(s.Blocks, d.groupedExceptions(listed, caption)...)
 	}
 	if d.ExceptionsOmitted > 0 {
-		s.Blocks = append(s.Blocks, note(cell{{Text: count(d.ExceptionsOmitted, "further exception was", "further exceptions were") +
-			" left off the list for its length. They are in every count of this report.", Style: bold}}))
+		s.Blocks = append(s.Blocks, note(cell{{Text: d.count(d.ExceptionsOmitted, "further exception was", "further exceptions were") +
+			d.t(" left off the list for its length. They are in every count of this report."), Style: bold}}))
 	}
 	return s
 }
 
-func exceptionTable(caption string) *table {
+func (d *Document) exceptionTable(caption string) *table {
 	return &table{Class: "ext", Caption: words(caption), Wide: true, Columns: []column{
-		{Head: "No.", Width: 6.8}, {Head: "Account, folder, message", Width: 23.2}, {Head: "Verdict", Width: 11}, {Head: "Reason and evidence", Width: 28},
-		{Head: "Disposition", Width: 11}, {Head: "Why, by whom, when (UTC)", Width: 20},
+		{Head: d.t("No."), Width: 6.8}, {Head: d.t("Account, folder, message"), Width: 23.2}, {Head: d.t("Verdict"), Width: 11}, {Head: d.t("Reason and evidence"), Width: 28},
+		{Head: d.t("Disposition"), Width: 11}, {Head: d.t("Why, by whom, when (UTC)"), Width: 20},
 	}}
 }
 
 func (d *Document) exceptionRow(e mailproof.Exception) row {
-	verdict := cell{{Text: verdictWords[e.Verdict], Mark: messageMarks[e.Verdict]}}
+	verdict := cell{{Text: d.t(verdictWords[e.Verdict]), Mark: messageMarks[e.Verdict]}}
 	if onDestination(e) {
-		verdict = verdict.and(span{Text: "on the destination", Style: small, Break: true})
+		verdict = verdict.and(span{Text: d.t("on the destination"), Style: small, Break: true})
 	}
 	if e.Tier != mailproof.TierNone {
-		verdict = verdict.and(span{Text: "tier " + e.Tier.String(), Style: small, Break: true})
+		verdict = verdict.and(span{Text: d.t("tier ") + e.Tier.String(), Style: small, Break: true})
 	}
-	disposition := cell{{Text: e.Disposition.String(), Mark: dispositionMark(e.Disposition)}}
+	disposition := cell{{Text: d.t(e.Disposition.String()), Mark: dispositionMark(e.Disposition)}}
 	if e.NeedsDecision() {
 		disposition[0].Style = bold
 	}
 	return row{Anchor: anchor(e.ID), Cells: []cell{
-		{{Text: cut(e.ID, 24), Style: nowrap}}, messageCell(e), verdict, reasonCell(e), disposition, d.decisionCell(e),
+		{{Text: cut(e.ID, 24), Style: nowrap}}, d.messageCell(e), verdict, d.reasonCell(e), disposition, d.decisionCell(e),
 	}}
 }
 
@@ -87,11 +87,11 @@ func (d *Document) exceptionRow(e mailproof.Exception) row {
 // destination that is not known to belong to one of the source.
 func onDestination(e mailproof.Exception) bool { return e.Key.Side == mailproof.Destination }
 
-func messageCell(e mailproof.Exception) cell {
+func (d *Document) messageCell(e mailproof.Exception) cell {
 	c := cell{{Text: cut(e.Account, 80), Foreign: true}}
-	place := "UID " + strconv.FormatUint(uint64(e.Key.UID), 10)
+	place := d.t("UID ") + strconv.FormatUint(uint64(e.Key.UID), 10)
 	if e.Size > 0 {
-		place += ", " + comma(e.Size) + " octets"
+		place += ", " + comma(e.Size) + d.t(" octets")
 	}
 	c = c.and(span{Text: cut(e.Mailbox, 160), Style: small, Foreign: true, Break: true}, span{Text: place, Style: small, Break: true})
 	if e.Subject != "" {
@@ -100,11 +100,11 @@ func messageCell(e mailproof.Exception) cell {
 	return c
 }
 
-func reasonCell(e mailproof.Exception) cell {
+func (d *Document) reasonCell(e mailproof.Exception) cell {
 	var c cell
 	for i, r := range e.Reasons {
 		if i == 4 {
-			return c.and(span{Text: count(int64(len(e.Reasons)-i), "further reason") + " in report.json", Style: small, Break: true})
+			return c.and(span{Text: d.count(int64(len(e.Reasons)-i), "further reason") + d.t(" in report.json"), Style: small, Break: true})
 		}
 		c = c.and(span{Text: cut(r.Code, 60), Style: mono, Foreign: true, Break: i > 0})
 		if r.Evidence != "" {
@@ -112,7 +112,7 @@ func reasonCell(e mailproof.Exception) cell {
 		}
 	}
 	if len(c) == 0 {
-		return cell{{Text: "none recorded", Style: faint}}
+		return cell{{Text: d.t("none recorded"), Style: faint}}
 	}
 	return c
 }
@@ -122,14 +122,14 @@ func (d *Document) decisionCell(e mailproof.Exception) cell {
 		c := cell{{Text: cut(dec.Why, 200), Foreign: true}}
 		who := cut(dec.By, 60)
 		if !dec.When.IsZero() {
-			who += ", " + shortTime(dec.When)
+			who += ", " + d.shortTime(dec.When)
 		}
 		return c.and(span{Text: who, Style: small, Foreign: true, Break: true})
 	}
 	if e.NeedsDecision() {
-		return cell{{Text: "awaits a decision", Style: small}}
+		return cell{{Text: d.t("awaits a decision"), Style: small}}
 	}
-	return cell{{Text: "not recorded", Style: faint}}
+	return cell{{Text: d.t("not recorded"), Style: faint}}
 }
 
 // groupedExceptions lists a long list by reason and account, the first of each
@@ -139,7 +139,7 @@ func (d *Document) groupedExceptions(listed []mailproof.Exception, caption strin
 	groups := map[key][]mailproof.Exception{}
 	var order []key
 	for _, e := range listed {
-		k := key{verdictWords[e.Verdict], "no reason recorded", e.Account}
+		k := key{d.t(verdictWords[e.Verdict]), d.t("no reason recorded"), e.Account}
 		if len(e.Reasons) > 0 {
 			k.reason = e.Reasons[0].Code
 		}
@@ -148,32 +148,32 @@ func (d *Document) groupedExceptions(listed []mailproof.Exception, caption strin
 		}
 		groups[k] = append(groups[k], e)
 	}
-	summary := &table{Class: "exs", Caption: words(count(int64(len(listed)), "exception") + " by verdict, reason and account"), Columns: []column{
-		{Head: "Verdict", Width: 20}, {Head: "Reason", Width: 30}, {Head: "Account", Width: 30}, {Head: "Messages", Width: 20, Right: true}}}
+	summary := &table{Class: "exs", Caption: words(d.count(int64(len(listed)), "exception") + d.t(" by verdict, reason and account")), Columns: []column{
+		{Head: d.t("Verdict"), Width: 20}, {Head: d.t("Reason"), Width: 30}, {Head: d.t("Account"), Width: 30}, {Head: d.t("Messages"), Width: 20, Right: true}}}
 	const mostGroups = 300
 	for _, k := range order[:min(len(order), mostGroups)] {
 		e := groups[k][0]
 		summary.Rows = append(summary.Rows, row{Cells: []cell{marked(messageMarks[e.Verdict], k.verdict), fixed(cut(k.reason, 60)), foreign(cut(k.account, 80)), number(int64(len(groups[k])), false)}})
 	}
-	summary.Rows = append(summary.Rows, row{Kind: totalRow, Cells: []cell{words(count(int64(len(order)), "group")), nil, nil, words(comma(int64(len(listed))))}})
+	summary.Rows = append(summary.Rows, row{Kind: totalRow, Cells: []cell{words(d.count(int64(len(order)), "group")), nil, nil, words(comma(int64(len(listed))))}})
 	slices.SortStableFunc(order, func(a, b key) int {
 		return compareAll(exceptionRank(groups[a][0].Verdict)-exceptionRank(groups[b][0].Verdict), compareStrings(a.reason, b.reason))
 	})
-	t, shown := exceptionTable(caption), 0
+	t, shown := d.exceptionTable(caption), 0
 	for _, k := range order {
 		of := groups[k]
 		n := min(len(of), perGroup, mostListed-shown)
 		if n <= 0 {
 			break
 		}
-		head := fmt.Sprintf("%s, %s, %s: %s of %s shown", k.verdict, cut(k.reason, 60), cut(k.account, 80), comma(int64(n)), comma(int64(len(of))))
+		head := d.t("%s, %s, %s: %s of %s shown", k.verdict, cut(k.reason, 60), cut(k.account, 80), comma(int64(n)), comma(int64(len(of))))
 		t.Rows = append(t.Rows, row{Kind: groupRow, Cells: []cell{foreign(head)}})
 		for _, e := range of[:n] {
 			t.Rows = append(t.Rows, d.exceptionRow(e))
 		}
 		shown += n
 	}
-	text := fmt.Sprintf("%s of %s are shown, the first %d of each reason in an account. report.json has every one.", comma(int64(shown)), count(int64(len(listed)), "exception"), perGroup)
+	text := d.t("%s of %s are shown, the first %d of each reason in an account. report.json has every one.", comma(int64(shown)), d.count(int64(len(listed)), "exception"), perGroup)
 	return []block{{Table: summary}, note(words(text)), {Table: t}}
 }
 
@@ -186,21 +186,21 @@ func (d *Document) extras() section {
 	}
 	c := d.Totals
 	where := func(f func(mailproof.AccountResult) int64) cell { return foreign(d.perAccount(f)) }
-	t := &table{Class: "x9", Middle: true, Caption: words("Beside the verdict; none of these changes a message's content"), Columns: []column{
-		{Head: "What", Width: 32}, {Head: "Messages", Width: 9, Right: true}, {Head: "Where, and why", Width: 59, Pad: true}}}
+	t := &table{Class: "x9", Middle: true, Caption: words(d.t("Beside the verdict; none of these changes a message's content")), Columns: []column{
+		{Head: d.t("What"), Width: 32}, {Head: d.t("Messages"), Width: 9, Right: true}, {Head: d.t("Where, and why"), Width: 59, Pad: true}}}
 	add := func(name string, n int64, text cell) {
 		t.Rows = append(t.Rows, row{Cells: []cell{words(name), number(n, false), text}})
 	}
-	add("Extra on the destination", c.Extra, where(func(a mailproof.AccountResult) int64 { return a.Counts.Extra }))
-	add("Surplus duplicates", c.DuplicateSurplus, where(func(a mailproof.AccountResult) int64 { return a.Counts.DuplicateSurplus }))
-	add("Duplicates collapsed", c.DuplicateCollapsed, where(func(a mailproof.AccountResult) int64 { return a.Counts.DuplicateCollapsed }))
-	add("Relocated", c.Relocated, where(func(a mailproof.AccountResult) int64 { return a.Counts.Relocated }))
-	add("Flags or keywords differ", flags, where(func(a mailproof.AccountResult) int64 { return a.FlagsDiffer }))
-	add("INTERNALDATE differs by more than 1 s", dates, where(func(a mailproof.AccountResult) int64 { return a.DatesDiffer }))
-	add("Signed parts re-encoded", signatures, where(func(a mailproof.AccountResult) int64 { return a.SignaturesChanged }))
-	s := section{ID: "s9", No: "9", Title: "Extra and duplicate messages, flags, dates", Blocks: []block{{Table: t}}}
+	add(d.t("Extra on the destination"), c.Extra, where(func(a mailproof.AccountResult) int64 { return a.Counts.Extra }))
+	add(d.t("Surplus duplicates"), c.DuplicateSurplus, where(func(a mailproof.AccountResult) int64 { return a.Counts.DuplicateSurplus }))
+	add(d.t("Duplicates collapsed"), c.DuplicateCollapsed, where(func(a mailproof.AccountResult) int64 { return a.Counts.DuplicateCollapsed }))
+	add(d.t("Relocated"), c.Relocated, where(func(a mailproof.AccountResult) int64 { return a.Counts.Relocated }))
+	add(d.t("Flags or keywords differ"), flags, where(func(a mailproof.AccountResult) int64 { return a.FlagsDiffer }))
+	add(d.t("INTERNALDATE differs by more than 1 s"), dates, where(func(a mailproof.AccountResult) int64 { return a.DatesDiffer }))
+	add(d.t("Signed parts re-encoded"), signatures, where(func(a mailproof.AccountResult) int64 { return a.SignaturesChanged }))
+	s := section{ID: "s9", No: "9", Title: d.t("Extra and duplicate messages, flags, dates"), Blocks: []block{{Table: t}}}
 	if signatures > 0 {
-		s.Blocks = append(s.Blocks, note(words("Signed parts re-encoded: the content is equivalent, the signature may no longer verify.")))
+		s.Blocks = append(s.Blocks, note(words(d.t("Signed parts re-encoded: the content is equivalent, the signature may no longer verify."))))
 	}
 	if noted := d.noted(); len(noted) > 0 {
 		s.Blocks = append(s.Blocks, d.notedTable(noted)...)
@@ -223,7 +223,7 @@ func (d *Document) perAccount(f func(mailproof.AccountResult) int64) string {
 	var parts []string
 	for i, p := range pairs {
 		if i == 6 {
-			parts = append(parts, count(int64(len(pairs)-i), "further account"))
+			parts = append(parts, d.count(int64(len(pairs)-i), "further account"))
 			break
 		}
 		parts = append(parts, cut(p.name, 40)+" "+comma(p.n))
@@ -232,25 +232,25 @@ func (d *Document) perAccount(f func(mailproof.AccountResult) int64) string {
 }
 
 func (d *Document) notedTable(noted []mailproof.Exception) []block {
-	t := &table{Class: "nt", Dense: true, Caption: words("Listed for the record; no decision is needed"), Wide: true, Columns: []column{
-		{Head: "No.", Width: 8}, {Head: "Account, folder, message", Width: 36}, {Head: "Verdict", Width: 18}, {Head: "Reason and evidence", Width: 38}}}
+	t := &table{Class: "nt", Dense: true, Caption: words(d.t("Listed for the record; no decision is needed")), Wide: true, Columns: []column{
+		{Head: d.t("No."), Width: 8}, {Head: d.t("Account, folder, message"), Width: 36}, {Head: d.t("Verdict"), Width: 18}, {Head: d.t("Reason and evidence"), Width: 38}}}
 	for _, e := range noted[:min(len(noted), mostNoted)] {
-		t.Rows = append(t.Rows, row{Anchor: anchor(e.ID), Cells: []cell{{{Text: cut(e.ID, 24), Style: nowrap}}, notedCell(e), marked(messageMarks[e.Verdict], verdictWords[e.Verdict]), notedReason(e)}})
+		t.Rows = append(t.Rows, row{Anchor: anchor(e.ID), Cells: []cell{{{Text: cut(e.ID, 24), Style: nowrap}}, d.notedCell(e), marked(messageMarks[e.Verdict], d.t(verdictWords[e.Verdict])), d.notedReason(e)}})
 	}
 	blocks := []block{{Table: t}}
 	if len(noted) > mostNoted {
-		blocks = append(blocks, note(words(fmt.Sprintf("%s of %s are shown; report.json has every one.", comma(mostNoted), count(int64(len(noted)), "message")))))
+		blocks = append(blocks, note(words(d.t("%s of %s are shown; report.json has every one.", comma(mostNoted), d.count(int64(len(noted)), "message")))))
 	}
 	return blocks
 }
 
 // notedCell names a message on one line.
-func notedCell(e mailproof.Exception) cell {
+func (d *Document) notedCell(e mailproof.Exception) cell {
 	return cell{{Text: cut(e.Account, 80), Foreign: true}, {Text: "  " + cut(e.Mailbox, 160), Style: small, Foreign: true},
-		{Text: ", UID " + strconv.FormatUint(uint64(e.Key.UID), 10), Style: small}}
+		{Text: d.t(", UID ") + strconv.FormatUint(uint64(e.Key.UID), 10), Style: small}}
 }
 
-func notedReason(e mailproof.Exception) cell {
+func (d *Document) notedReason(e mailproof.Exception) cell {
 	if len(e.Reasons) == 0 {
 		return nil
 	}
@@ -258,16 +258,16 @@ func notedReason(e mailproof.Exception) cell {
 }
 
 func (d *Document) dnsSection() section {
-	s := section{ID: "s10", No: "10", Title: "DNS before and after"}
+	s := section{ID: "s10", No: "10", Title: d.t("DNS before and after")}
 	if len(d.DNS) == 0 && len(d.Observations) == 0 {
-		s.Blocks = []block{note(words("DNS was not audited in the passes of this report, and takes no part in the verdict."))}
+		s.Blocks = []block{note(words(d.t("DNS was not audited in the passes of this report, and takes no part in the verdict.")))}
 		return s
 	}
-	s.Blocks = append(s.Blocks, title("10.1", "Safe time"))
+	s.Blocks = append(s.Blocks, title("10.1", d.t("Safe time")))
 	s.Blocks = append(s.Blocks, d.safeTimes()...)
-	s.Blocks = append(s.Blocks, title("10.2", "Answers per server"))
+	s.Blocks = append(s.Blocks, title("10.2", d.t("Answers per server")))
 	s.Blocks = append(s.Blocks, d.answers()...)
-	s.Blocks = append(s.Blocks, title("10.3", "Findings"))
+	s.Blocks = append(s.Blocks, title("10.3", d.t("Findings")))
 	s.Blocks = append(s.Blocks, d.dnsFindings()...)
 	return s
 }
@@ -275,17 +275,17 @@ func (d *Document) dnsSection() section {
 // safeTimes lists from when on the old answers are gone.
 func (d *Document) safeTimes() []block {
 	if len(d.SafeTimes) == 0 {
-		return []block{note(words("The moment after which no cache can hold an old answer is not part of this issue; 10.2 has the TTL of each answer."))}
+		return []block{note(words(d.t("The moment after which no cache can hold an old answer is not part of this issue; 10.2 has the TTL of each answer.")))}
 	}
-	t := &table{Class: "sf", Dense: true, Caption: words("T_safe = max (lowered on all servers + old TTL, changed on all servers + low TTL). Resolvers with a minimum TTL, or that serve stale answers (RFC 8767), lie outside."),
-		Columns: []column{{Head: "Record", Width: 36}, {Head: "Changed on all servers (UTC)", Width: 26}, {Head: "Safe from (UTC)", Width: 38}}}
+	t := &table{Class: "sf", Dense: true, Caption: words(d.t("T_safe = max (lowered on all servers + old TTL, changed on all servers + low TTL). Resolvers with a minimum TTL, or that serve stale answers (RFC 8767), lie outside.")),
+		Columns: []column{{Head: d.t("Record"), Width: 36}, {Head: d.t("Changed on all servers (UTC)"), Width: 26}, {Head: d.t("Safe from (UTC)"), Width: 38}}}
 	for _, s := range d.SafeTimes[:min(len(d.SafeTimes), mostFindings)] {
-		changed, safe := cell{{Text: "not seen", Style: faint}}, cell{{Text: "not known: " + cut(or(s.Why, "no reason recorded"), 160), Style: small, Foreign: true}}
+		changed, safe := cell{{Text: d.t("not seen"), Style: faint}}, cell{{Text: d.t("not known: ") + cut(or(s.Why, d.t("no reason recorded")), 160), Style: small, Foreign: true}}
 		if !s.Flipped.IsZero() {
-			changed = words(s.Flipped.UTC().Format("2 Jan 2006 15:04:05"))
+			changed = words(d.date(s.Flipped, "2 Jan 2006 15:04:05"))
 		}
 		if !s.At.IsZero() {
-			safe = cell{{Text: s.At.UTC().Format("2 Jan 2006 15:04:05"), Style: bold}}
+			safe = cell{{Text: d.date(s.At, "2 Jan 2006 15:04:05"), Style: bold}}
 		}
 		t.Rows = append(t.Rows, row{Cells: []cell{{{Text: s.Type}, {Text: " " + cut(or(s.Name, s.Domain), 120), Style: small, Foreign: true}}, changed, safe}})
 	}
@@ -305,7 +305,7 @@ type answer struct {
 // out as a second row. Questions to which nobody had a record are only counted.
 func (d *Document) answers() []block {
 	if len(d.Observations) == 0 {
-		return []block{note(words("No exchange with a name server was recorded."))}
+		return []block{note(words(d.t("No exchange with a name server was recorded.")))}
 	}
 	var questions []string
 	byQuestion := map[string][]mailproof.Observation{}
@@ -316,11 +316,11 @@ func (d *Document) answers() []block {
 		}
 		byQuestion[q] = append(byQuestion[q], o)
 	}
-	t := &table{Class: "dn", Dense: true, Wide: true, Caption: words("Equal answers share a row. Before: what the servers have replaced since. Times in UTC."),
-		Columns: []column{{Head: "Record", Width: 27}, {Head: "Answer", Width: 33}, {Head: "TTL, s", Width: 7, Right: true}, {Head: "Servers, when last asked", Width: 33, Pad: true}}}
+	t := &table{Class: "dn", Dense: true, Wide: true, Caption: words(d.t("Equal answers share a row. Before: what the servers have replaced since. Times in UTC.")),
+		Columns: []column{{Head: d.t("Record"), Width: 27}, {Head: d.t("Answer"), Width: 33}, {Head: d.t("TTL, s"), Width: 7, Right: true}, {Head: d.t("Servers, when last asked"), Width: 33, Pad: true}}}
 	empty, cutOff := 0, false
 	for _, q := range questions {
-		answers := answersTo(byQuestion[q])
+		answers := d.answersTo(byQuestion[q])
 		if !slices.ContainsFunc(answers, func(a *answer) bool { return len(a.records) > 0 }) {
 			empty++
 			continue
@@ -330,7 +330,7 @@ func (d *Document) answers() []block {
 		}
 		differ := disagree(answers)
 		for i, a := range answers {
-			t.Rows = append(t.Rows, row{Cells: []cell{questionCell(a, i == 0, differ), recordsCell(a), ttlCell(a), serversCell(a.servers)}})
+			t.Rows = append(t.Rows, row{Cells: []cell{d.questionCell(a, i == 0, differ), d.recordsCell(a), d.ttlCell(a), d.serversCell(a.servers)}})
 		}
 	}
 	var blocks []block
@@ -339,17 +339,17 @@ func (d *Document) answers() []block {
 	}
 	text := ""
 	if empty > 0 {
-		text = count(int64(empty), "question") + " had no record in any answer. "
+		text = d.count(int64(empty), "question") + d.t(" had no record in any answer. ")
 	}
 	if cutOff {
-		text += "The list is cut here for its length. "
+		text += d.t("The list is cut here for its length. ")
 	}
-	return append(blocks, note(words(text+"report.json has every exchange.")))
+	return append(blocks, note(words(text+d.t("report.json has every exchange."))))
 }
 
 // answersTo folds the observations of one question: what stands first is what
 // was said last.
-func answersTo(of []mailproof.Observation) []*answer {
+func (d *Document) answersTo(of []mailproof.Observation) []*answer {
 	of = slices.Clone(of)
 	slices.SortStableFunc(of, func(a, b mailproof.Observation) int { return b.Time.Compare(a.Time) })
 	var out []*answer
@@ -357,7 +357,7 @@ func answersTo(of []mailproof.Observation) []*answer {
 	for _, o := range of {
 		a := &answer{records: recordData(o), first: o}
 		if len(a.records) == 0 {
-			a.failure = failureOf(o)
+			a.failure = d.failureOf(o)
 			if isReferral(o) {
 				continue // the way to the answer, and no answer
 			}
@@ -382,14 +382,14 @@ func isReferral(o mailproof.Observation) bool {
 	return !o.AA && o.Error == "" && o.RCode == "NOERROR" && len(o.Records) > 0 && o.Role != "resolver"
 }
 
-func failureOf(o mailproof.Observation) string {
+func (d *Document) failureOf(o mailproof.Observation) string {
 	switch {
 	case o.Error != "":
-		return "no answer: " + o.Error
+		return d.t("no answer: ") + o.Error
 	case o.RCode != "" && o.RCode != "NOERROR":
 		return o.RCode
 	}
-	return "no such record"
+	return d.t("no such record")
 }
 
 // recordData takes the data off records in presentation form ("name. 300 IN MX
@@ -430,31 +430,31 @@ func disagree(answers []*answer) bool {
 	return n > 1
 }
 
-func questionCell(a *answer, first, differ bool) cell {
+func (d *Document) questionCell(a *answer, first, differ bool) cell {
 	switch {
 	case first:
 		return cell{{Text: a.first.Type + " "}, {Text: cut(a.first.Question, 120), Style: small, Foreign: true}}
 	case a.current && differ:
-		return cell{{Text: a.first.Type + ", differing answer", Style: bold}}
+		return cell{{Text: a.first.Type + d.t(", differing answer"), Style: bold}}
 	}
-	return cell{{Text: "before", Style: small}}
+	return cell{{Text: d.t("before"), Style: small}}
 }
 
-func recordsCell(a *answer) cell {
+func (d *Document) recordsCell(a *answer) cell {
 	if a.failure != "" {
 		return cell{{Text: cut(a.failure, 160), Style: bold, Foreign: true}}
 	}
 	var c cell
 	for i, r := range a.records {
 		if i == 12 {
-			return c.and(span{Text: count(int64(len(a.records)-i), "further record"), Style: small, Break: true})
+			return c.and(span{Text: d.count(int64(len(a.records)-i), "further record"), Style: small, Break: true})
 		}
 		c = c.and(span{Text: cut(r, 300), Style: mono, Foreign: true, Break: i > 0})
 	}
 	return c
 }
 
-func ttlCell(a *answer) cell {
+func (d *Document) ttlCell(a *answer) cell {
 	if a.failure != "" {
 		return cell{{Text: "–", Style: faint}}
 	}
@@ -468,11 +468,11 @@ func ttlCell(a *answer) cell {
 	return cell{{Text: comma(int64(lowest)) + "–" + comma(int64(highest)), Style: nowrap}}
 }
 
-func serversCell(of []mailproof.Observation) cell {
+func (d *Document) serversCell(of []mailproof.Observation) cell {
 	var c cell
 	for i, o := range of {
 		if i == 8 {
-			return c.and(span{Text: count(int64(len(of)-i), "further server"), Style: small, Break: true})
+			return c.and(span{Text: d.count(int64(len(of)-i), "further server"), Style: small, Break: true})
 		}
 		c = c.and(span{Text: cut(o.Server, 80), Style: small, Foreign: true, Break: i > 0})
 		detail := ""
@@ -480,10 +480,10 @@ func serversCell(of []mailproof.Observation) cell {
 			detail = ", " + o.Role
 		}
 		if o.AD {
-			detail += ", AD"
+			detail += d.t(", AD")
 		}
 		if !o.Time.IsZero() {
-			detail += ", " + shortTime(o.Time)
+			detail += ", " + d.shortTime(o.Time)
 		}
 		c = c.and(span{Text: detail, Style: small})
 	}
@@ -492,7 +492,7 @@ func serversCell(of []mailproof.Observation) cell {
 
 func (d *Document) dnsFindings() []block {
 	if len(d.DNS) == 0 {
-		return []block{note(words("No check was made."))}
+		return []block{note(words(d.t("No check was made.")))}
 	}
 	list, folded := d.dnsListed()
 	order := []mailproof.Outcome{mailproof.OutcomeFail, mailproof.OutcomeUnknown, mailproof.OutcomeAccepted, mailproof.OutcomeWarn, mailproof.OutcomeInfo, mailproof.OutcomePass}
@@ -503,10 +503,10 @@ func (d *Document) dnsFindings() []block {
 	for _, f := range d.DNS {
 		n[f.Outcome]++
 	}
-	caption := fmt.Sprintf("%s pass, %s warn, %s fail, %s unknown, %s for information", comma(n[mailproof.OutcomePass]), comma(n[mailproof.OutcomeWarn]),
+	caption := d.t("%s pass, %s warn, %s fail, %s unknown, %s for information", comma(n[mailproof.OutcomePass]), comma(n[mailproof.OutcomeWarn]),
 		comma(n[mailproof.OutcomeFail]), comma(n[mailproof.OutcomeUnknown]), comma(n[mailproof.OutcomeInfo]))
 	if n[mailproof.OutcomeAccepted] > 0 {
-		caption += fmt.Sprintf(", %s accepted by name", comma(n[mailproof.OutcomeAccepted]))
+		caption += d.t(", %s accepted by name", comma(n[mailproof.OutcomeAccepted]))
 	}
 	domain := list[0].Domain
 	if slices.ContainsFunc(list, func(f mailproof.Finding) bool { return f.Domain != domain }) {
@@ -514,21 +514,21 @@ func (d *Document) dnsFindings() []block {
 	} else if domain != "" {
 		caption = cut(domain, 120) + ": " + caption
 	}
-	t := &table{Class: "fi", Dense: true, Wide: true, Caption: foreign(caption + ". P: judged in planning. R: before cut-over. C: after it."), Columns: []column{
-		{Head: "Outcome", Width: 8.5}, {Head: "Check", Width: 14}, {Head: "Phase", Width: 5}, {Head: "Observed", Width: 42.5}, {Head: "Expected, remedy", Width: 30}}}
+	t := &table{Class: "fi", Dense: true, Wide: true, Caption: foreign(caption + d.t(". P: judged in planning. R: before cut-over. C: after it.")), Columns: []column{
+		{Head: d.t("Outcome"), Width: 8.5}, {Head: d.t("Check"), Width: 14}, {Head: d.t("Phase"), Width: 5}, {Head: d.t("Observed"), Width: 42.5}, {Head: d.t("Expected, remedy"), Width: 30}}}
 	for _, f := range list[:min(len(list), mostFindings)] {
-		t.Rows = append(t.Rows, row{Cells: []cell{outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(phaseLetter(f.Phase)), observedCell(f, domain == ""), remedyCell(f)}})
+		t.Rows = append(t.Rows, row{Cells: []cell{d.outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(d.phaseLetter(f.Phase)), d.observedCell(f, domain == ""), d.remedyCell(f)}})
 	}
-	blocks := []block{{Legend: outcomeLegend()}, {Table: t}}
+	blocks := []block{{Legend: d.outcomeLegend()}, {Table: t}}
 	if folded > 0 || slices.ContainsFunc(list, func(f mailproof.Finding) bool { return !slices.Contains(d.Findings, f) }) {
-		text := "Findings of another phase than the one judged last stand here for the record and take no part in the verdict"
+		text := d.t("Findings of another phase than the one judged last stand here for the record and take no part in the verdict")
 		if folded > 0 {
-			text += "; " + count(int64(folded), "of them that passed or only informs is", "of them that passed or only inform are") + " in report.json alone"
+			text += "; " + d.count(int64(folded), "of them that passed or only informs is", "of them that passed or only inform are") + d.t(" in report.json alone")
 		}
 		blocks = append(blocks, note(words(text+".")))
 	}
 	if len(list) > mostFindings {
-		blocks = append(blocks, note(words(count(int64(len(list)-mostFindings), "further finding")+" in report.json.")))
+		blocks = append(blocks, note(words(d.count(int64(len(list)-mostFindings), "further finding")+d.t(" in report.json."))))
 	}
 	return blocks
 }
@@ -564,22 +564,22 @@ func textLines(c cell, text string, s style, most int) cell {
 	return c
 }
 
-func outcomeCell(o mailproof.Outcome) cell {
-	c := marked(outcomeMark(o), o.String())
+func (d *Document) outcomeCell(o mailproof.Outcome) cell {
+	c := marked(outcomeMark(o), d.t(o.String()))
 	if o == mailproof.OutcomeFail || o == mailproof.OutcomeWarn || o == mailproof.OutcomeUnknown {
 		c[0].Style = bold
 	}
 	return c
 }
 
-func phaseLetter(p mailproof.Phase) string {
+func (d *Document) phaseLetter(p mailproof.Phase) string {
 	if p == mailproof.PhaseNone {
 		return ""
 	}
 	return strings.ToUpper(p.String()[:1])
 }
 
-func observedCell(f mailproof.Finding, domain bool) cell {
+func (d *Document) observedCell(f mailproof.Finding, domain bool) cell {
 	var c cell
 	if domain && f.Domain != "" {
 		c = cell{{Text: cut(f.Domain, 120), Style: small, Foreign: true}}
@@ -587,10 +587,10 @@ func observedCell(f mailproof.Finding, domain bool) cell {
 	return textLines(c, cut(f.Observed, 500), 0, 300)
 }
 
-func remedyCell(f mailproof.Finding) cell {
+func (d *Document) remedyCell(f mailproof.Finding) cell {
 	var c cell
 	if f.Expected != "" && f.Outcome != mailproof.OutcomePass {
-		c = textLines(nil, "expected: "+f.Expected, small, 300)
+		c = textLines(nil, d.t("expected: ")+f.Expected, small, 300)
 	}
 	return textLines(c, f.Remedy, small, 300)
 }

@@ -115,22 +115,22 @@ func (d *Document) rows(w *bufio.Writer) error {
 // messagesSection is the annex with the list of every message.
 func (d *Document) messagesSection() section {
 	n := d.messageCount()
-	s := section{ID: "messages", No: "A", Title: "Annex: every message"}
-	lines := count(n, "line")
+	s := section{ID: "messages", No: "A", Title: d.t("Annex: every message")}
+	lines := d.count(n, "line")
 	switch {
 	case d.Messages == nil || n == 0:
-		s.Blocks = []block{note(words("The list of single messages is not part of this copy."))}
+		s.Blocks = []block{note(words(d.t("The list of single messages is not part of this copy.")))}
 	case n > MostRowsHTML:
-		s.Blocks = []block{note(words(fmt.Sprintf("The list has %s, more than the %s that a page can hold. mailproof report --csv DIR writes it to messages.csv; "+
-			"data/verdicts.jsonl of a sealed bundle has every one.", lines, comma(MostRowsHTML))))}
+		s.Blocks = []block{note(words(fmt.Sprintf(d.t("The list has %s, more than the %s that a page can hold. mailproof report --csv DIR writes it to messages.csv; ")+
+			d.t("data/verdicts.jsonl of a sealed bundle has every one."), lines, comma(MostRowsHTML))))}
 	default:
-		where := "messages.csv, written by mailproof report --csv DIR, has them too."
+		where := d.t("messages.csv, written by mailproof report --csv DIR, has them too.")
 		if n <= MostRowsPDF {
-			where = "messages.csv, attached to the PDF, has them too."
+			where = d.t("messages.csv, attached to the PDF, has them too.")
 		}
 		s.Blocks = []block{
-			note(words(fmt.Sprintf("%s: every message of the source inventory once, and what the destination has beside. %s", sentence(lines), where))),
-			{Messages: &messageList{Document: d, Verdicts: listVerdicts(), Rows: n}},
+			note(words(d.t("%s: every message of the source inventory once, and what the destination has beside. %s", sentence(lines), where))),
+			{Messages: &messageList{Document: d, Verdicts: d.listVerdicts(), Rows: n}},
 		}
 	}
 	return s
@@ -151,11 +151,11 @@ type listVerdict struct {
 	Mark   string
 }
 
-func listVerdicts() []listVerdict {
+func (d *Document) listVerdicts() []listVerdict {
 	var out []listVerdict
 	for v := mailproof.MessageVerdict(0); int(v) < 64; v++ {
 		if word := verdictWords[v]; word != "" {
-			out = append(out, listVerdict{int(v), word, string(messageMarks[v])})
+			out = append(out, listVerdict{int(v), d.t(word), string(messageMarks[v])})
 		}
 	}
 	return out

@@ -13,6 +13,8 @@ type outline struct {
 	Title    string
 	Language string
 	Footer   string
+	// T is a fixed text in the report's language, for what a medium adds.
+	T        func(text string, args ...any) string
 	Page     executive
 	Sections []section
 }
@@ -204,7 +206,7 @@ func (d *Document) outline() outline {
 		sections = append(sections, d.messagesSection())
 	}
 	return outline{
-		Title:    or(d.customerName(), d.Engagement.Name, d.Engagement.ID, "Engagement") + ": e-mail migration sign-off report" + d.issueSuffix(", issue "),
-		Language: "en", Footer: d.footer(), Page: d.executive(), Sections: sections,
+		Title:    d.t("%s: e-mail migration sign-off report%s", or(d.customerName(), d.Engagement.Name, d.Engagement.ID, d.t("Engagement")), d.issueSuffix(d.t(", issue "))),
+		Language: or(d.Brand.Language, "en"), Footer: d.footer(), Page: d.executive(), Sections: sections, T: d.t,
 	}
 }

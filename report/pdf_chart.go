@@ -150,7 +150,7 @@ func (l *layout) label(s chart.Shape, x, y, scale float64) {
 // and are read as that; the others say nothing that the text does not.
 func (l *layout) namedMark(m chart.Mark, x, y, size float64) {
 	if name, ok := markNames[m]; ok {
-		l.s.OpenPicture(name, x, y, size, size)
+		l.s.OpenPicture(l.o.T(name), x, y, size, size)
 		l.shapes(m.Drawing(), x, y, size/m.Drawing().H)
 		l.s.Close()
 		return

@@ -83,7 +83,7 @@ func (l *layout) lead(e executive) {
 // ledger sets the equation: the source above, the destination below, and a
 // bracket from the four terms that are paired to their sum.
 func (l *layout) ledger(e executive) {
-	l.y = l.panelHead(pdf.Heading2, "The ledger: every message counted once", e.LedgerNote, left, l.y, width)
+	l.y = l.panelHead(pdf.Heading2, l.o.T("The ledger: every message counted once"), e.LedgerNote, left, l.y, width)
 	size := [...]float64{14, 12, 10.4, 8.4}[ledgerStep(e)]
 	edges := []float64{left}
 	for _, w := range ledgerWidths(e) {
@@ -99,7 +99,7 @@ func (l *layout) ledger(e executive) {
 	total := number
 	total.Bold = true
 	l.tagged(pdf.Paragraph, func() {
-		l.print(l.wrap(words("Source inventory"), 15, heading), left, l.y+3.3, 0, heading, false)
+		l.print(l.wrap(words(l.o.T("Source")+" "+l.o.T("inventory")), 15, heading), left, l.y+3.3, 0, heading, false)
 		l.s.Text(left, numberAt, total, comma(e.Source))
 	})
 	for i, t := range e.Terms {
@@ -121,11 +121,11 @@ func (l *layout) ledger(e executive) {
 
 	second := numberAt + 10.3
 	l.tagged(pdf.Paragraph, func() {
-		l.print(l.wrap(words("Destination inventory"), 17, heading), left, second+1.7, 0, heading, false)
+		l.print(l.wrap(words(l.o.T("Destination")+" "+l.o.T("inventory")), 17, heading), left, second+1.7, 0, heading, false)
 		l.s.Text(left, second, total, comma(e.Destination))
 	})
 	l.tagged(pdf.Paragraph, func() {
-		l.termLabel([]string{"paired with a source message"}, from, to, second+1.7, false, label, false)
+		l.termLabel([]string{l.o.T("paired with a source message")}, from, to, second+1.7, false, label, false)
 		l.operator(edges[1], edges[2], second, true)
 		l.centred(comma(e.Paired), from, to, second, number)
 	})
@@ -211,7 +211,7 @@ func (l *layout) panels(e executive, room float64) {
 			}
 			if len(lines) > fit || (len(lines) == fit && j+1 < len(p.Paragraphs) && fit == 1) {
 				lines = lines[:fit]
-				tail := words("… continued in section 8")
+				tail := words(l.o.T("… continued in section 8"))
 				lines[fit-1] = l.wrap(tail, half, panelSetting)[0]
 				l.tagged(pdf.Paragraph, func() { y = l.print(lines, x, y, half, panelSetting, false) })
 				break
@@ -266,7 +266,7 @@ func (l *layout) accountsLine(e executive) {
 	if len(e.Accounts) == 0 {
 		return
 	}
-	y := l.panelHead(pdf.Heading2, "Accounts", words("section 7.1"), left, l.y, width)
+	y := l.panelHead(pdf.Heading2, l.o.T("Accounts"), words(l.o.T("section 7.1")), left, l.y, width)
 	for _, r := range l.accountFlow(e) {
 		x := left
 		for _, c := range r {
@@ -282,7 +282,7 @@ func (l *layout) accountsLine(e executive) {
 }
 
 func (l *layout) identity(e executive) {
-	y := l.panelHead(pdf.Heading2, "Identity of this report", words("section 13"), left, l.y, width)
+	y := l.panelHead(pdf.Heading2, l.o.T("Identity of this report"), words(l.o.T("section 13")), left, l.y, width)
 	t := setting{size: 6.9, leading: 1.7, paint: chart.Ink, most: 1}
 	for _, d := range e.Identity {
 		label := t

@@ -19,13 +19,17 @@ type PDFOptions struct {
 
 // WritePDF writes the report as a PDF. Equal documents give equal octets.
 func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
-	o := d.outline()
+	doc, err := d.spoken()
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	o := doc.outline()
 	logo, err := d.Brand.logo()
 	if err != nil {
 		return fmt.Errorf("report: logo: %w", err)
 	}
 	sheet, err := pdf.New(pdf.Options{
-		Title: o.Title, Author: or(partyName(d.Engagement.Providers), "mailproof"), Subject: d.Verdict.String(), Creator: or(d.Tool, "mailproof"),
+		Title: o.Title, Language: o.Language, LinkText: o.T("to another section"), Author: or(partyName(d.Engagement.Providers), "mailproof"), Subject: d.Verdict.String(), Creator: or(d.Tool, "mailproof"),
 		Time: stableTime(d.Generated), Fonts: opts.Fonts,
 	})
 	if err != nil {
@@ -118,7 +122,7 @@ func (l *layout) footers() {
 	l.s.Artifact(func() {
 		for i := 1; i <= n; i++ {
 			l.s.SetPage(i)
-			text := fmt.Sprintf("%d of %d", i, n)
+			text := l.o.T("%s of %s", fmt.Sprint(i), fmt.Sprint(n))
 			l.s.Text(left, 289.3, st, l.s.Fit(st, l.o.Footer, width-25))
 			l.s.Text(left+width-l.s.Width(st, text), 289.3, st, text)
 		}
@@ -296,9 +300,9 @@ func (l *layout) contents() {
 	l.s.Rule(left, l.y+6.5, width, colour(chart.Ink), 0.35)
 	l.s.Open(pdf.Part)
 	l.tagged(pdf.Heading2, func() {
-		l.s.Text(left, l.y+13, pdf.Style{Size: 12, Bold: true, Colour: l.accent}, "Contents")
+		l.s.Text(left, l.y+13, pdf.Style{Size: 12, Bold: true, Colour: l.accent}, l.o.T("Contents"))
 	})
-	l.s.Bookmark("Contents", 0, l.y+6)
+	l.s.Bookmark(l.o.T("Contents"), 0, l.y+6)
 	l.s.Open(pdf.Contents)
 	y := l.y + 17
 	const row = 5.45
@@ -547,13 +551,13 @@ func (l *layout) signature(s signature, x, y float64) {
 		l.print(lines[:min(len(lines), 1)], at, y, 0, t, false)
 		y += 4.05
 	}
-	row("Name", foreign(s.Name), false)
+	row(l.o.T("Name"), foreign(s.Name), false)
 	for _, d := range s.Items {
 		row(d.Term, d.Text, true)
 	}
 	y += 8.5
 	each := (half - gutter) / 2
-	for i, name := range []string{"Place, date", "Signature"} {
+	for i, name := range []string{l.o.T("Place, date"), l.o.T("Signature")} {
 		at := x + float64(i)*(each+gutter)
 		l.s.Rule(at, y, each, colour(chart.Ink), 0.3)
 		l.s.Text(at, y+3.4, style7(6.7, chart.Ink2), name)

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/mailproof/mailproof"
@@ -15,25 +14,25 @@ var phaseNames = map[int]string{
 
 // checklist is section 6: who confirmed what, when, and on what it rests.
 func (d *Document) checklist() section {
-	s := section{ID: "s6", No: "6", Title: "Phase checklist"}
+	s := section{ID: "s6", No: "6", Title: d.t("Phase checklist")}
 	if len(d.Runbook) == 0 {
-		s.Blocks = []block{note(words("The engagement keeps no runbook. The steps that the parties agreed on, and who confirmed them, are kept outside this report."))}
+		s.Blocks = []block{note(words(d.t("The engagement keeps no runbook. The steps that the parties agreed on, and who confirmed them, are kept outside this report.")))}
 		return s
 	}
 	t := &table{Class: "rb", Dense: true, Wide: true, Caption: words(d.runbookTally()), Columns: []column{
-		{Head: "Step", Width: 34}, {Head: "Owner", Width: 9}, {Head: "Kind", Width: 11}, {Head: "Evidence, or who said so", Width: 25.5}, {Head: "When (UTC)", Width: 9.5}, {Head: "State", Width: 11}}}
+		{Head: d.t("Step"), Width: 34}, {Head: d.t("Owner"), Width: 9}, {Head: d.t("Kind"), Width: 11}, {Head: d.t("Evidence, or who said so"), Width: 25.5}, {Head: d.t("When (UTC)"), Width: 9.5}, {Head: d.t("State"), Width: 11}}}
 	phase := 0
 	for _, step := range d.Runbook {
 		if step.Phase != phase {
 			phase = step.Phase
-			t.Rows = append(t.Rows, row{Kind: groupRow, Cells: []cell{words(or(phaseNames[phase], fmt.Sprintf("Phase %d", phase)))}})
+			t.Rows = append(t.Rows, row{Kind: groupRow, Cells: []cell{words(or(d.t(phaseNames[phase]), d.t("Phase %d", phase)))}})
 		}
-		t.Rows = append(t.Rows, runbookRow(step))
+		t.Rows = append(t.Rows, d.runbookRow(step))
 	}
 	s.Blocks = []block{
 		{Legend: []cell{
-			marked(chart.MarkMeasured, "measured: the state comes from evidence and cannot be ticked by hand"),
-			marked(chart.MarkAttested, "attested: a person’s word, with name and time"),
+			marked(chart.MarkMeasured, d.t("measured: the state comes from evidence and cannot be ticked by hand")),
+			marked(chart.MarkAttested, d.t("attested: a person’s word, with name and time")),
 		}},
 		{Table: t},
 	}
@@ -45,10 +44,10 @@ func (d *Document) runbookTally() string {
 	for _, s := range d.Runbook {
 		n[s.State]++
 	}
-	text := fmt.Sprintf("%s: %s done", count(int64(len(d.Runbook)), "step"), comma(n[mailproof.RunbookDone]))
+	text := d.t("%s: %s done", d.count(int64(len(d.Runbook)), "step"), comma(n[mailproof.RunbookDone]))
 	for _, state := range []mailproof.RunbookState{mailproof.RunbookFailed, mailproof.RunbookOpen, mailproof.RunbookNotApplicable} {
 		if n[state] > 0 {
-			text += ", " + comma(n[state]) + " " + runbookStates[state].word
+			text += ", " + comma(n[state]) + " " + d.t(runbookStates[state].word)
 		}
 	}
 	return text + "."
@@ -73,22 +72,22 @@ var evidenceKinds = map[mailproof.StepEvidence]struct {
 	mailproof.MeasuredOrAttested: {chart.MarkEitherKind, "measured or attested"}, mailproof.MeasuredAndAttested: {chart.MarkEitherKind, "measured and attested"},
 }
 
-func runbookRow(s mailproof.RunbookStep) row {
+func (d *Document) runbookRow(s mailproof.RunbookStep) row {
 	state := runbookStates[s.State]
-	said := cell{{Text: state.word, Mark: state.mark}}
+	said := cell{{Text: d.t(state.word), Mark: state.mark}}
 	if state.bold {
 		said[0].Style = bold
 	}
 	kind := evidenceKinds[s.Evidence]
 	when := cell{{Text: "–", Style: faint}}
 	if !s.When.IsZero() {
-		when = cell{{Text: s.When.UTC().Format("2 Jan 15:04")}}
+		when = cell{{Text: d.date(s.When, "2 Jan 15:04")}}
 	}
-	return row{Cells: []cell{foreign(sentence(cut(s.Title, 200))), foreign(cut(s.Owner, 40)), marked(kind.mark, kind.word), basisCell(s), when, said}}
+	return row{Cells: []cell{foreign(sentence(cut(s.Title, 200))), foreign(cut(s.Owner, 40)), marked(kind.mark, d.t(kind.word)), d.basisCell(s), when, said}}
 }
 
 // basisCell is what a state rests on: what was measured, then who said what.
-func basisCell(s mailproof.RunbookStep) cell {
+func (d *Document) basisCell(s mailproof.RunbookStep) cell {
 	var c cell
 	if s.Basis != "" {
 		c = foreign(cut(s.Basis, 240))
@@ -100,7 +99,7 @@ func basisCell(s mailproof.RunbookStep) cell {
 		c = c.and(span{Text: "“" + cut(strings.TrimSpace(s.Note), 240) + "”", Style: small, Foreign: true, Break: len(c) > 0})
 	}
 	if len(c) == 0 {
-		return cell{{Text: "nothing recorded", Style: faint}}
+		return cell{{Text: d.t("nothing recorded"), Style: faint}}
 	}
 	return c
 }
@@ -137,39 +136,39 @@ func (d *Document) readiness() []block {
 	if len(shown) > mostReady {
 		hidden, shown = hidden+len(shown)-mostReady, shown[:mostReady]
 	}
-	answer := "ready"
+	answer := d.t("ready")
 	if !r.Ready {
-		answer = "not ready"
+		answer = d.t("not ready")
 	}
-	caption := fmt.Sprintf("Checked %s: %s. %s of %s ready.", r.Taken.UTC().Format("2 Jan 2006 15:04 UTC"), answer, comma(int64(ready)), count(int64(len(r.Accounts)), "account"))
+	caption := d.t("Checked %s: %s. %s of %s ready.", d.date(r.Taken, "2 Jan 2006 15:04 UTC"), answer, comma(int64(ready)), d.count(int64(len(r.Accounts)), "account"))
 	if r.Estimate != "" {
-		caption += " Estimate: " + cut(r.Estimate, 200) + "."
+		caption += d.t(" Estimate: ") + cut(r.Estimate, 200) + "."
 	}
 	t := &table{Class: "rd", Dense: true, Wide: true, Caption: foreign(caption), Columns: []column{
-		{Head: "Account", Width: 29}, {Head: "Folders", Width: 8, Right: true}, {Head: "Messages", Width: 11, Right: true}, {Head: "Size", Width: 10, Right: true}, {Head: "Result", Width: 42, Pad: true}}}
+		{Head: d.t("Account"), Width: 29}, {Head: d.t("Folders"), Width: 8, Right: true}, {Head: d.t("Messages"), Width: 11, Right: true}, {Head: d.t("Size"), Width: 10, Right: true}, {Head: d.t("Result"), Width: 42, Pad: true}}}
 	for _, a := range shown {
 		mark, style := chart.MarkPass, style(0)
 		if !a.Ready {
 			mark, style = chart.MarkFail, bold
 		}
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			foreign(cut(a.Account, 120)), number(int64(a.Folders), false), number(a.Messages, false), words(octets(a.Octets)), {{Text: cut(or(a.Result, "ready"), 240), Mark: mark, Style: style, Foreign: true}},
+			foreign(cut(a.Account, 120)), number(int64(a.Folders), false), number(a.Messages, false), words(d.octets(a.Octets)), {{Text: cut(or(a.Result, d.t("ready")), 240), Mark: mark, Style: style, Foreign: true}},
 		}})
 	}
-	blocks := []block{title("5.2", "Readiness before the work")}
+	blocks := []block{title("5.2", d.t("Readiness before the work"))}
 	if len(t.Rows) > 0 {
 		blocks = append(blocks, block{Table: t})
 	} else {
 		blocks = append(blocks, note(foreign(caption)))
 	}
 	if hidden > 0 {
-		blocks = append(blocks, note(words(fmt.Sprintf("%s are not shown here; readiness.csv of the export lists each.", count(int64(hidden), "further account")))))
+		blocks = append(blocks, note(words(d.t("%s are not shown here; readiness.csv of the export lists each.", d.count(int64(hidden), "further account")))))
 	}
 	for _, f := range r.Findings {
 		if f.Outcome == mailproof.OutcomePass || len(blocks) > 30 {
 			continue
 		}
-		c := cell{{Text: f.Outcome.String() + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono, Foreign: true}}
+		c := cell{{Text: d.t(f.Outcome.String()) + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono, Foreign: true}}
 		if where := or(f.Domain, f.Account); where != "" {
 			c = c.and(span{Text: "  " + cut(where, 80), Foreign: true})
 		}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -20,26 +19,26 @@ func (d *Document) parties() section {
 	defs := []definition{}
 	for _, side := range d.sides() {
 		role := side.role
-		if role == "Provider" {
-			role = "Provider, operator of the tool"
+		if side.word == "provider" {
+			role = d.t("Provider, operator of the tool")
 		}
-		defs = append(defs, definition{role, partiesText(side.parties)})
+		defs = append(defs, definition{role, d.partiesText(side.parties)})
 	}
 	users := d.Engagement.IntendedUsers
 	if users == "" {
-		users = "The parties above. No other use is intended."
+		users = d.t("The parties above. No other use is intended.")
 	}
-	purpose := or(d.Engagement.Purpose, fmt.Sprintf("To state, for every message of %s, whether it was found on the new server after the migration, and in what condition.",
-		count(int64(d.listedAccounts()), "account")))
+	purpose := or(d.Engagement.Purpose, d.t("To state, for every message of %s, whether it was found on the new server after the migration, and in what condition.",
+		d.count(int64(d.listedAccounts()), "account")))
 	defs = append(defs,
-		definition{"Intended users", foreign(users)},
-		definition{"Purpose", foreign(purpose)},
-		definition{"Nature of the work", words("Procedures agreed by the parties (section 4). This report states the procedures, the facts found and every exception. The conclusion is left to those who sign.")},
+		definition{d.t("Intended users"), foreign(users)},
+		definition{d.t("Purpose"), foreign(purpose)},
+		definition{d.t("Nature of the work"), words(d.t("Procedures agreed by the parties (section 4). This report states the procedures, the facts found and every exception. The conclusion is left to those who sign."))},
 	)
-	return section{ID: "s2", No: "2", Title: "Parties, roles, intended users, purpose", Blocks: []block{{Definition: defs}}}
+	return section{ID: "s2", No: "2", Title: d.t("Parties, roles, intended users, purpose"), Blocks: []block{{Definition: defs}}}
 }
 
-func partiesText(list []Party) cell {
+func (d *Document) partiesText(list []Party) cell {
 	var c cell
 	for i, p := range list {
 		if i > 0 {
@@ -47,7 +46,7 @@ func partiesText(list []Party) cell {
 		}
 		parts := []string{p.Organisation, p.Name, p.Role}
 		if p.Role != "" && p.Name == "" {
-			parts[1] = "(name to be filled in)"
+			parts[1] = d.t("(name to be filled in)")
 		}
 		said := false
 		for j, part := range parts {
@@ -61,7 +60,7 @@ func partiesText(list []Party) cell {
 		}
 	}
 	if len(c) == 0 {
-		return cell{{Text: "not named in the engagement", Style: faint}}
+		return cell{{Text: d.t("not named in the engagement"), Style: faint}}
 	}
 	return c
 }
@@ -69,58 +68,58 @@ func partiesText(list []Party) cell {
 func (d *Document) scope() section {
 	c := d.Totals
 	folders, excluded, unread, drifted := d.folders()
-	accounts := fmt.Sprintf("%s of %s listed in the engagement", comma(int64(len(d.Accounts))), comma(int64(d.listedAccounts())))
+	accounts := d.t("%s of %s listed in the engagement", comma(int64(len(d.Accounts))), comma(int64(d.listedAccounts())))
 	if missing := d.listedAccounts() - len(d.Accounts); missing > 0 {
-		accounts += fmt.Sprintf("; %s not compared", comma(int64(missing)))
+		accounts += d.t("; %s not compared", comma(int64(missing)))
 	}
-	text := count(int64(folders), "folder") + " on the source, as reported by the IMAP servers"
+	text := d.count(int64(folders), "folder") + d.t(" on the source, as reported by the IMAP servers")
 	switch {
 	case unread > 0:
-		text += fmt.Sprintf("; %s could not be read to the end", comma(int64(unread)))
+		text += d.t("; %s could not be read to the end", comma(int64(unread)))
 	case excluded == 0 && folders > 0:
-		text += "; every one opened and read"
+		text += d.t("; every one opened and read")
 	case folders > 0:
-		text += "; every other one opened and read"
+		text += d.t("; every other one opened and read")
 	}
 	if excluded > 0 {
-		text = strings.Replace(text, "; ", fmt.Sprintf(", of which %s excluded by rule; ", comma(int64(excluded))), 1)
+		text = strings.Replace(text, "; ", d.t(", of which %s excluded by rule; ", comma(int64(excluded))), 1)
 	}
 	if drifted > 0 {
-		text += fmt.Sprintf("; %s changed while being read", count(int64(drifted), "folder"))
+		text += d.t("; %s changed while being read", d.count(int64(drifted), "folder"))
 	}
 	defs := []definition{
-		{"Accounts", words(accounts)},
-		{"Folders", words(text)},
-		{"Source inventory", words(inventoryText(d.SourceWindow, "T1", "T2", c.SourceMessages, d.bytes(mailproof.Source)))},
-		{"Destination inventory", words(inventoryText(d.DestinationWindow, "T3", "T4", c.DestinationMessages, d.bytes(mailproof.Destination)))},
+		{d.t("Accounts"), words(accounts)},
+		{d.t("Folders"), words(text)},
+		{d.t("Source inventory"), words(d.inventoryText(d.SourceWindow, "T1", "T2", c.SourceMessages, d.bytes(mailproof.Source)))},
+		{d.t("Destination inventory"), words(d.inventoryText(d.DestinationWindow, "T3", "T4", c.DestinationMessages, d.bytes(mailproof.Destination)))},
 	}
 	for i, x := range d.Exclusions {
-		defs = append(defs, definition{"Excluded by rule X-" + strconv.Itoa(i+1),
-			cell{{Text: count(x.Messages, "message") + " in " + count(int64(x.Accounts), "account") + ": "}, {Text: x.Rule, Foreign: true}, {Text: ". Counted, not compared."}}})
+		defs = append(defs, definition{d.t("Excluded by rule X-") + strconv.Itoa(i+1),
+			cell{{Text: d.count(x.Messages, "message") + d.t(" in ") + d.count(int64(x.Accounts), "account") + ": "}, {Text: x.Rule, Foreign: true}, {Text: d.t(". Counted, not compared.")}}})
 	}
 	var byRule int64
 	for _, x := range d.Exclusions {
 		byRule += x.Messages
 	}
 	if rest := c.Excluded - byRule; rest > 0 {
-		defs = append(defs, definition{"Excluded by rule", words(count(rest, "message") + ". Counted, not compared.")})
+		defs = append(defs, definition{d.t("Excluded by rule"), words(d.count(rest, "message") + d.t(". Counted, not compared."))})
 	}
-	inScope := comma(c.SourceMessages) + " − " + comma(c.Excluded) + " = " + count(c.SourceMessages-c.Excluded, "message") + ". "
+	inScope := comma(c.SourceMessages) + " − " + comma(c.Excluded) + " = " + d.count(c.SourceMessages-c.Excluded, "message") + ". "
 	defs = append(defs,
-		definition{"In scope", words(strings.TrimSpace(inScope + d.Share()))},
-		definition{"Depth", words(depthText(d.Depth))},
-		definition{"Privacy", words("This copy names accounts, folders and subjects. It is meant for the customer and for those whom the customer lets read it.")},
+		definition{d.t("In scope"), words(strings.TrimSpace(inScope + d.Share()))},
+		definition{d.t("Depth"), words(d.depthText(d.Depth))},
+		definition{d.t("Privacy"), words(d.t("This copy names accounts, folders and subjects. It is meant for the customer and for those whom the customer lets read it."))},
 	)
-	return section{ID: "s3", No: "3", Title: "Scope", Blocks: []block{{Definition: defs}}}
+	return section{ID: "s3", No: "3", Title: d.t("Scope"), Blocks: []block{{Definition: defs}}}
 }
 
-func inventoryText(w Window, t1, t2 string, messages, bytes int64) string {
+func (d *Document) inventoryText(w Window, t1, t2 string, messages, bytes int64) string {
 	if w.IsZero() {
-		return "none recorded"
+		return d.t("none recorded")
 	}
-	text := t1 + " " + between(w, "to "+t2) + "; " + count(messages, "message")
+	text := t1 + " " + d.between(w, d.t("to ")+t2) + "; " + d.count(messages, "message")
 	if bytes > 0 {
-		text += ", " + octets(bytes)
+		text += ", " + d.octets(bytes)
 	}
 	return text
 }
@@ -136,65 +135,65 @@ func (d *Document) bytes(side mailproof.Side) (n int64) {
 	return n
 }
 
-func depthText(depth mailproof.Depth) string {
+func (d *Document) depthText(depth mailproof.Depth) string {
 	switch depth {
 	case mailproof.DepthFull:
-		return "full: every octet of every message that could be read was read on both sides"
+		return d.t("full: every octet of every message that could be read was read on both sides")
 	case mailproof.DepthSample:
-		return "sample: the octets of a seeded sample of the source were read; nothing is stated about the content of any single other message"
+		return d.t("sample: the octets of a seeded sample of the source were read; nothing is stated about the content of any single other message")
 	case mailproof.DepthPreview:
-		return "preview: headers were read and no message; nothing is stated about content"
+		return d.t("preview: headers were read and no message; nothing is stated about content")
 	}
-	return "not recorded"
+	return d.t("not recorded")
 }
 
 func (d *Document) method() section {
 	steps := []cell{
-		words("All folders of both sides were listed; for each, UIDVALIDITY, UIDNEXT, EXISTS and, where offered, HIGHESTMODSEQ were recorded before and after reading."),
-		words("The source was opened read-only (EXAMINE, BODY.PEEK). No flag was set on it."),
-		words(methodDepth(d.Depth)),
+		words(d.t("All folders of both sides were listed; for each, UIDVALIDITY, UIDNEXT, EXISTS and, where offered, HIGHESTMODSEQ were recorded before and after reading.")),
+		words(d.t("The source was opened read-only (EXAMINE, BODY.PEEK). No flag was set on it.")),
+		words(d.methodDepth(d.Depth)),
 	}
 	if d.Steps.Any() {
 		steps = append(steps, words(d.copyText()))
 		steps = append(steps, words(d.afterCopyText()))
 	} else {
-		steps = append(steps, words("Nothing was copied by this tool in the passes shown. The comparison rests on the two inventories alone."))
+		steps = append(steps, words(d.t("Nothing was copied by this tool in the passes shown. The comparison rests on the two inventories alone.")))
 	}
-	steps = append(steps, words("Messages were paired, finest tier first, each at most once; what remained was listed as missing, extra or duplicate. A message without a counterpart is called missing only where the whole destination account was read."))
+	steps = append(steps, words(d.t("Messages were paired, finest tier first, each at most once; what remained was listed as missing, extra or duplicate. A message without a counterpart is called missing only where the whole destination account was read.")))
 	if len(d.DNS) > 0 {
 		servers := map[string]bool{}
 		for _, o := range d.Observations {
 			servers[o.Server] = true
 		}
-		text := "The domain's DNS was queried"
+		text := d.t("The domain's DNS was queried")
 		if len(servers) > 0 {
-			text += " at " + count(int64(len(servers)), "server") + ", " + count(int64(len(d.Observations)), "question") + " in all"
+			text += d.t(" at ") + d.count(int64(len(servers)), "server") + ", " + d.count(int64(len(d.Observations)), "question") + d.t(" in all")
 		}
 		if d.Profile != "" {
-			text += ", and held against the profile " + cut(d.Profile, 80)
+			text += d.t(", and held against the profile ") + cut(d.Profile, 80)
 		}
 		steps = append(steps, foreign(text+"."))
 	}
-	steps = append(steps, words("What did not arrive intact was listed, one exception each, for the customer to decide by name (section 8)."))
+	steps = append(steps, words(d.t("What did not arrive intact was listed, one exception each, for the customer to decide by name (section 8).")))
 	blocks := append([]block{{Procedure: steps}, {Table: d.tiers()}}, d.previewBlocks()...)
-	tool := cell{{Text: "Tool and flags: "}, {Text: or(d.Tool, "not recorded"), Foreign: true}, {Text: ", fingerprints " + mailproof.FingerprintAlgorithm}}
+	tool := cell{{Text: d.t("Tool and flags: ")}, {Text: or(d.Tool, d.t("not recorded")), Foreign: true}, {Text: d.t(", fingerprints ") + mailproof.FingerprintAlgorithm}}
 	if d.Command != "" {
 		tool = tool.and(span{Text: cut(d.Command, 600), Style: mono, Foreign: true, Break: true})
 	}
 	blocks = append(blocks, note(tool))
-	return section{ID: "s4", No: "4", Title: "Method", Blocks: blocks}
+	return section{ID: "s4", No: "4", Title: d.t("Method"), Blocks: blocks}
 }
 
-func methodDepth(depth mailproof.Depth) string {
+func (d *Document) methodDepth(depth mailproof.Depth) string {
 	switch depth {
 	case mailproof.DepthFull:
-		return "Every message in scope was read in full and fingerprinted with algorithm " + mailproof.FingerprintAlgorithm + "; what could not be read is counted as unreadable, never as absent."
+		return d.t("Every message in scope was read in full and fingerprinted with algorithm ") + mailproof.FingerprintAlgorithm + d.t("; what could not be read is counted as unreadable, never as absent.")
 	case mailproof.DepthSample:
-		return "A seeded sample of the source's messages, and every message of the destination, was read and fingerprinted with algorithm " + mailproof.FingerprintAlgorithm + "; the others were listed only."
+		return d.t("A seeded sample of the source's messages, and every message of the destination, was read and fingerprinted with algorithm ") + mailproof.FingerprintAlgorithm + d.t("; the others were listed only.")
 	case mailproof.DepthPreview:
-		return "Messages were listed with their size and date, and their headers were read (BODY.PEEK[HEADER]); their bodies were not, but for a few whose length was compared with the stated size."
+		return d.t("Messages were listed with their size and date, and their headers were read (BODY.PEEK[HEADER]); their bodies were not, but for a few whose length was compared with the stated size.")
 	}
-	return "How much of each message was read is not recorded; the counts tell what was compared."
+	return d.t("How much of each message was read is not recorded; the counts tell what was compared.")
 }
 
 func (d *Document) copyText() string {
@@ -205,18 +204,18 @@ func (d *Document) copyText() string {
 		}
 	}
 	s := d.Steps
-	text := "Messages found missing were appended to the destination"
+	text := d.t("Messages found missing were appended to the destination")
 	if passes > 0 {
-		text += " in " + count(passes, "copy pass", "copy passes")
+		text += d.t(" in ") + d.count(passes, "copy pass", "copy passes")
 	}
-	text += ": " + comma(s.Appended) + " acknowledged"
+	text += ": " + comma(s.Appended) + d.t(" acknowledged")
 	if s.Refused > 0 {
-		text += ", " + comma(s.Refused) + " refused"
+		text += ", " + comma(s.Refused) + d.t(" refused")
 	}
 	if s.Failed > 0 {
-		text += ", " + comma(s.Failed) + " not carried out"
+		text += ", " + comma(s.Failed) + d.t(" not carried out")
 	}
-	return text + ". An acknowledgement is the server's claim and no evidence."
+	return text + d.t(". An acknowledgement is the server's claim and no evidence.")
 }
 
 // afterCopyText says what the comparison rests on, as the passes tell: only an
@@ -228,13 +227,13 @@ func (d *Document) afterCopyText() string {
 			copied = p.Started
 		}
 	}
-	const basis = "The comparison rests on the inventories alone, never on the copy's own log."
+	basis := d.t("The comparison rests on the inventories alone, never on the copy's own log.")
 	for _, p := range d.Passes {
 		if p.Kind == mailproof.InventoryPass && p.Side == mailproof.Destination && p.State == mailproof.PassDone && p.Started.After(copied) {
-			return "After the last append the destination was listed again, and what was new was read. " + basis
+			return d.t("After the last append the destination was listed again, and what was new was read. ") + basis
 		}
 	}
-	return "No inventory of the destination after the last append is among the passes shown. " + basis
+	return d.t("No inventory of the destination after the last append is among the passes shown. ") + basis
 }
 
 func (d *Document) tiers() *table {
@@ -252,43 +251,43 @@ func (d *Document) tiers() *table {
 		{mailproof.EquivalentWithNotes, "T2", c.EquivalentWithNotes, false},
 		{mailproof.EquivalentText, "T2v", c.EquivalentText, false},
 		{mailproof.Relocated, "T0–T2", c.Relocated, false},
-		{mailproof.Altered, "below T2", c.Altered, true},
-		{mailproof.Missing, "none", c.Missing, true},
+		{mailproof.Altered, d.t("below T2"), c.Altered, true},
+		{mailproof.Missing, d.t("none"), c.Missing, true},
 		{mailproof.DuplicateCollapsed, "T0–T2", c.DuplicateCollapsed, true},
 		{mailproof.Excluded, "", c.Excluded, false},
 		{mailproof.Unverifiable, "", c.Unverifiable, true},
 		{mailproof.NotChecked, "", c.NotChecked, true},
 	}
-	t := &table{Class: "ti", Caption: words("Match tiers, and how many source messages rest on each"),
-		Columns: []column{{Head: "Verdict", Width: 19.5}, {Head: "Tier", Width: 9}, {Head: "What it states", Width: 57.5}, {Head: "Messages", Width: 14, Right: true}}}
+	t := &table{Class: "ti", Caption: words(d.t("Match tiers, and how many source messages rest on each")),
+		Columns: []column{{Head: d.t("Verdict"), Width: 19.5}, {Head: d.t("Tier"), Width: 9}, {Head: d.t("What it states"), Width: 57.5}, {Head: d.t("Messages"), Width: 14, Right: true}}}
 	for _, l := range lines {
-		t.Rows = append(t.Rows, row{Cells: []cell{marked(messageMarks[l.v], verdictWords[l.v]), words(l.tier), words(l.v.Meaning()), number(l.n, l.hot)}})
+		t.Rows = append(t.Rows, row{Cells: []cell{marked(messageMarks[l.v], d.t(verdictWords[l.v])), words(d.t(l.tier)), words(d.t(l.v.Meaning())), number(l.n, l.hot)}})
 	}
-	t.Rows = append(t.Rows, row{Kind: totalRow, Cells: []cell{words("Source inventory"), nil, nil, words(comma(c.SourceMessages))}})
+	t.Rows = append(t.Rows, row{Kind: totalRow, Cells: []cell{words(d.t("Source inventory")), nil, nil, words(comma(c.SourceMessages))}})
 	return t
 }
 
 func (d *Document) environment() section {
 	blocks := []block{}
 	if d.Readiness != nil {
-		blocks = append(blocks, title("5.1", "Servers"))
+		blocks = append(blocks, title("5.1", d.t("Servers")))
 	}
 	pairs := max(len(d.SourceServers), len(d.DestinationServers))
 	const most = 8
 	for i := range min(pairs, most) {
-		caption := "As reported by the IMAP servers"
+		caption := d.t("As reported by the IMAP servers")
 		if pairs > 1 {
-			caption += fmt.Sprintf(" (%d of %d)", i+1, pairs)
+			caption += d.t(" (%d of %d)", i+1, pairs)
 		}
-		blocks = append(blocks, block{Table: serverTable(caption, serverAt(d.SourceServers, i), serverAt(d.DestinationServers, i))})
+		blocks = append(blocks, block{Table: d.serverTable(caption, serverAt(d.SourceServers, i), serverAt(d.DestinationServers, i))})
 	}
 	if pairs == 0 {
-		blocks = append(blocks, note(words("No sign-in to a server was recorded for the inventories of this report.")))
+		blocks = append(blocks, note(words(d.t("No sign-in to a server was recorded for the inventories of this report."))))
 	}
 	if pairs > most {
-		blocks = append(blocks, note(words(fmt.Sprintf("%s more are listed in report.json.", count(int64(pairs-most), "pair of servers", "pairs of servers")))))
+		blocks = append(blocks, note(words(d.t("%s more are listed in report.json.", d.count(int64(pairs-most), "pair of servers", "pairs of servers")))))
 	}
-	return section{ID: "s5", No: "5", Title: "Environment", Blocks: append(blocks, d.readiness()...)}
+	return section{ID: "s5", No: "5", Title: d.t("Environment"), Blocks: append(blocks, d.readiness()...)}
 }
 
 func serverAt(list []mailproof.ServerInfo, i int) *mailproof.ServerInfo {
@@ -298,9 +297,9 @@ func serverAt(list []mailproof.ServerInfo, i int) *mailproof.ServerInfo {
 	return nil
 }
 
-func serverTable(caption string, source, destination *mailproof.ServerInfo) *table {
+func (d *Document) serverTable(caption string, source, destination *mailproof.ServerInfo) *table {
 	t := &table{Class: "env", Caption: words(caption),
-		Columns: []column{{Width: 24}, {Head: "Source", Width: 38}, {Head: "Destination", Width: 38}}}
+		Columns: []column{{Width: 24}, {Head: d.t("Source"), Width: 38}, {Head: d.t("Destination"), Width: 38}}}
 	line := func(name string, f func(*mailproof.ServerInfo) cell) {
 		c := []cell{words(name), nil, nil}
 		for i, s := range []*mailproof.ServerInfo{source, destination} {
@@ -310,67 +309,67 @@ func serverTable(caption string, source, destination *mailproof.ServerInfo) *tab
 		}
 		t.Rows = append(t.Rows, row{Cells: c})
 	}
-	line("Address", func(s *mailproof.ServerInfo) cell {
+	line(d.t("Address"), func(s *mailproof.ServerInfo) cell {
 		c := fixed(cut(s.Address, 120))
 		if s.Peer != "" && s.Peer != s.Address {
 			c = c.and(span{Text: ", " + cut(s.Peer, 80), Foreign: true})
 		}
 		return c
 	})
-	line("Server, from ID or greeting", func(s *mailproof.ServerInfo) cell { return foreign(cut(or(s.ID, s.Greeting, "not told"), 160)) })
-	line("Capabilities", func(s *mailproof.ServerInfo) cell {
+	line(d.t("Server, from ID or greeting"), func(s *mailproof.ServerInfo) cell { return foreign(cut(or(s.ID, s.Greeting, d.t("not told")), 160)) })
+	line(d.t("Capabilities"), func(s *mailproof.ServerInfo) cell {
 		if len(s.Capabilities) == 0 {
-			return words("not recorded")
+			return words(d.t("not recorded"))
 		}
 		return fixed(cut(strings.Join(s.Capabilities, " "), 900))
 	})
-	line("TLS", tlsText)
-	line("Sign-in", func(s *mailproof.ServerInfo) cell { return foreign(cut(or(s.Mechanism, "not recorded"), 40)) })
-	line("Largest message taken", func(s *mailproof.ServerInfo) cell {
+	line(d.t("TLS"), d.tlsText)
+	line(d.t("Sign-in"), func(s *mailproof.ServerInfo) cell { return foreign(cut(or(s.Mechanism, d.t("not recorded")), 40)) })
+	line(d.t("Largest message taken"), func(s *mailproof.ServerInfo) cell {
 		if s.AppendLimit <= 0 {
-			return words("no limit stated")
+			return words(d.t("no limit stated"))
 		}
-		return words(comma(s.AppendLimit) + " octets")
+		return words(comma(s.AppendLimit) + d.t(" octets"))
 	})
 	return t
 }
 
-func tlsText(s *mailproof.ServerInfo) cell {
+func (d *Document) tlsText(s *mailproof.ServerInfo) cell {
 	if s.TLS == "" {
-		return cell{{Text: "none: the connection was not protected", Style: bold}}
+		return cell{{Text: d.t("none: the connection was not protected"), Style: bold}}
 	}
 	text := s.TLS
 	if !s.CertVerified {
-		return cell{{Text: text + ", "}, {Text: "certificate not verified", Style: bold}}
+		return cell{{Text: text + ", "}, {Text: d.t("certificate not verified"), Style: bold}}
 	}
 	if !s.CertNotAfter.IsZero() {
-		text += ", certificate valid to " + s.CertNotAfter.UTC().Format("2 Jan 2006")
+		text += d.t(", certificate valid to ") + d.date(s.CertNotAfter, "2 Jan 2006")
 	}
 	return words(text)
 }
 
 func (d *Document) limitations() section {
 	items := []cell{
-		words("Contacts, calendars, rules, delegates and local PST files lie outside IMAP and were not examined."),
-		words("Mail that reached neither server in the window, or that was deleted from the source before T1, is outside this report."),
-		words("Folders hidden from the login by access rights cannot be seen over IMAP."),
-		words("“Equivalent” is not identity of octets: transport trace and cryptographic signatures are not covered."),
-		words("The findings rest on what the IMAP servers reported between T1 and T4, and say nothing about what changed since."),
+		words(d.t("Contacts, calendars, rules, delegates and local PST files lie outside IMAP and were not examined.")),
+		words(d.t("Mail that reached neither server in the window, or that was deleted from the source before T1, is outside this report.")),
+		words(d.t("Folders hidden from the login by access rights cannot be seen over IMAP.")),
+		words(d.t("“Equivalent” is not identity of octets: transport trace and cryptographic signatures are not covered.")),
+		words(d.t("The findings rest on what the IMAP servers reported between T1 and T4, and say nothing about what changed since.")),
 	}
 	if d.Evidence.Bundle == "" {
-		items = append(items, words("This report is not sealed: no signature lets a reader see whether it was changed after it was made."))
+		items = append(items, words(d.t("This report is not sealed: no signature lets a reader see whether it was changed after it was made.")))
 	} else {
 		items = append(items,
-			words("The hash tree makes the inventory tamper-evident after signing; it does not show that a server revealed everything."),
-			words("A key made by the tool shows only that the same key signed. Compare its fingerprint out of band."))
+			words(d.t("The hash tree makes the inventory tamper-evident after signing; it does not show that a server revealed everything.")),
+			words(d.t("A key made by the tool shows only that the same key signed. Compare its fingerprint out of band.")))
 	}
 	if d.Depth != mailproof.DepthFull {
-		items = append(items, words("Not every message was read: "+depthText(d.Depth)+"."))
+		items = append(items, words(d.t("Not every message was read: ")+d.depthText(d.Depth)+"."))
 	}
 	if d.Sample != nil {
 		items = append(items, foreign(d.Sample.Sentence()+"."))
 	}
-	return section{ID: "s11", No: "11", Title: "Limitations", Blocks: []block{{Procedure: items}}}
+	return section{ID: "s11", No: "11", Title: d.t("Limitations"), Blocks: []block{{Procedure: items}}}
 }
 
 func (d *Document) attestation() section {
@@ -385,65 +384,65 @@ func (d *Document) attestation() section {
 		}
 	}
 	lines := []block{
-		note(words("The signatories have read the findings in this report. Each states the conclusion in their own name.")),
+		note(words(d.t("The signatories have read the findings in this report. Each states the conclusion in their own name."))),
 		{Signatures: blocks},
 	}
 	if d.Evidence.Bundle != "" {
 		lines = append(lines, block{Annex: &annex{
-			Title: "Annex: statement on a copy of data identified by hash value",
+			Title: d.t("Annex: statement on a copy of data identified by hash value"),
 			Paragraphs: [][]string{
-				{"1. I, ", " (name), ", " (title, organisation), am qualified by training and experience to compare electronic files by their hash value."},
-				{"2. On ", " (date, UTC) I received the file or directory ", " with the bundle identifier " + cut(d.Evidence.Bundle, 60) + "."},
-				{"3. With the program ", " I computed the SHA-256 value of each of its files. The value of tagmanifest-sha256.txt was ", "."},
-				{"4. The values were ", " (equal / not equal) to those in manifest-sha256.txt and tagmanifest-sha256.txt; the signature was checked with the key of fingerprint ", "."},
-				{"5. I state this of my own knowledge. Place, date ", "  Signature ", ""},
+				{"1. I, ", d.t(" (name), "), d.t(" (title, organisation), am qualified by training and experience to compare electronic files by their hash value.")},
+				{d.t("2. On "), d.t(" (date, UTC) I received the file or directory "), d.t(" with the bundle identifier ") + cut(d.Evidence.Bundle, 60) + "."},
+				{d.t("3. With the program "), d.t(" I computed the SHA-256 value of each of its files. The value of tagmanifest-sha256.txt was "), "."},
+				{d.t("4. The values were "), d.t(" (equal / not equal) to those in manifest-sha256.txt and tagmanifest-sha256.txt; the signature was checked with the key of fingerprint "), "."},
+				{d.t("5. I state this of my own knowledge. Place, date "), d.t("  Signature "), ""},
 			},
-			Note: "To be completed by a qualified person, in the manner of FRE 902(14). Whether it serves a given proceeding is for counsel to decide.",
+			Note: d.t("To be completed by a qualified person, in the manner of FRE 902(14). Whether it serves a given proceeding is for counsel to decide."),
 		}})
 	}
-	return section{ID: "s12", No: "12", Title: "Attestation and signatures", Blocks: lines}
+	return section{ID: "s12", No: "12", Title: d.t("Attestation and signatures"), Blocks: lines}
 }
 
 func (d *Document) signatureOf(role string, p Party) signature {
 	n := d.tally()
-	exceptions := fmt.Sprintf("%s open, %s accepted, as listed in section 8", comma(n[mailproof.Open]), comma(n[mailproof.Accepted]))
-	key := "compared out of band"
+	exceptions := d.t("%s open, %s accepted, as listed in section 8", comma(n[mailproof.Open]), comma(n[mailproof.Accepted]))
+	key := d.t("compared out of band")
 	if d.Evidence.KeyFingerprint == "" {
 		key = notSealed
 	}
 	return signature{Role: role, Of: cut(or(p.Organisation, p.Role), 60), Name: cut(p.Name, 60), Items: []definition{
-		{"Findings read", words("sections 1 to 13")},
-		{"Exceptions", words(exceptions)},
-		{"Key fingerprint", words(key)},
+		{d.t("Findings read"), words(d.t("sections 1 to 13"))},
+		{d.t("Exceptions"), words(exceptions)},
+		{d.t("Key fingerprint"), words(key)},
 	}}
 }
 
 func (d *Document) appendix() section {
-	blocks := []block{title("13.1", "Algorithms")}
+	blocks := []block{title("13.1", d.t("Algorithms"))}
 	blocks = append(blocks, block{Definition: []definition{
-		{"Fingerprints", words(mailproof.FingerprintAlgorithm + ": SHA-256 over each tier's canonical form of a message; T0 is over its exact octets")},
-		{"Pairing", words("as multisets, finest tier first; no message is paired twice")},
-		{"Verdict", words("the worst of all findings, in the order INCOMPLETE, INCONCLUSIVE, COMPLETE WITH ACCEPTED EXCEPTIONS, COMPLETE")},
+		{d.t("Fingerprints"), words(mailproof.FingerprintAlgorithm + d.t(": SHA-256 over each tier's canonical form of a message; T0 is over its exact octets"))},
+		{d.t("Pairing"), words(d.t("as multisets, finest tier first; no message is paired twice"))},
+		{d.t("Verdict"), words(d.t("the worst of all findings, in the order INCOMPLETE, INCONCLUSIVE, COMPLETE WITH ACCEPTED EXCEPTIONS, COMPLETE"))},
 	}})
-	blocks = append(blocks, title("13.2", "Trees, bundle and keys"))
+	blocks = append(blocks, title("13.2", d.t("Trees, bundle and keys")))
 	blocks = append(blocks, d.evidenceBlocks()...)
-	blocks = append(blocks, title("13.3", "Look for yourself"), block{Listing: d.commands()})
-	blocks = append(blocks, title("13.4", "Glossary"), block{Definition: glossary})
-	return section{ID: "s13", No: "13", Title: "Appendix: algorithms, commands, glossary", NewPage: true, Blocks: blocks}
+	blocks = append(blocks, title("13.3", d.t("Look for yourself")), block{Listing: d.commands()})
+	blocks = append(blocks, title("13.4", d.t("Glossary")), block{Definition: d.glossary()})
+	return section{ID: "s13", No: "13", Title: d.t("Appendix: algorithms, commands, glossary"), NewPage: true, Blocks: blocks}
 }
 
 func (d *Document) evidenceBlocks() []block {
-	attached := "report.json, accounts.csv, folders.csv, exceptions.csv"
+	attached := d.t("report.json, accounts.csv, folders.csv, exceptions.csv")
 	if d.hasRows(MostRowsPDF) {
-		attached += ", messages.csv"
+		attached += d.t(", messages.csv")
 	}
-	defs := []definition{{"Bundle", sealed(d.Evidence.Bundle)}, {"Signing key", sealed(d.Evidence.KeyFingerprint)},
-		{"Attached to the PDF", cell{{Text: attached, Style: mono}, {Text: " (PDF/A-3; pdfdetach -saveall report.pdf)"}}}}
+	defs := []definition{{d.t("Bundle"), d.sealed(d.Evidence.Bundle)}, {d.t("Signing key"), d.sealed(d.Evidence.KeyFingerprint)},
+		{d.t("Attached to the PDF"), cell{{Text: attached, Style: mono}, {Text: d.t(" (PDF/A-3; pdfdetach -saveall report.pdf)")}}}}
 	if len(d.Evidence.Roots) == 0 {
-		return []block{{Definition: append(defs, definition{"Trees", words("none: this report is not sealed")})}}
+		return []block{{Definition: append(defs, definition{d.t("Trees"), words(d.t("none: this report is not sealed"))})}}
 	}
-	t := &table{Class: "ro", Caption: words("SHA-256, RFC 6962 leaves and nodes; one leaf per line of JSONL. The signed size is the count."),
-		Columns: []column{{Head: "Tree", Width: 26}, {Head: "Size", Width: 12, Right: true}, {Head: "Root (base64)", Width: 62, Pad: true}}}
+	t := &table{Class: "ro", Caption: words(d.t("SHA-256, RFC 6962 leaves and nodes; one leaf per line of JSONL. The signed size is the count.")),
+		Columns: []column{{Head: d.t("Tree"), Width: 26}, {Head: d.t("Size"), Width: 12, Right: true}, {Head: d.t("Root (base64)"), Width: 62, Pad: true}}}
 	for _, r := range d.Evidence.Roots {
 		t.Rows = append(t.Rows, row{Cells: []cell{foreign(cut(r.Tree, 80)), number(r.Size, false), fixed(cut(r.Hash, 90))}})
 	}
@@ -472,31 +471,33 @@ func (d *Document) commands() []string {
 	return lines
 }
 
-var glossary = []definition{
-	{"Source, destination", words("the server that the mail leaves, and the one that it moves to")},
-	{"Inventory", words("a list of every message of one side, read in one pass")},
-	{"Tier", words("how closely two messages match; T0 is the closest")},
-	{"Verdict", words("what was found for one source message, or for one left over on the destination")},
-	{"Exception, disposition", words("a verdict that needs a decision, and that decision: open, fixed, accepted, waived")},
-	{"Drift", words("a folder that changed while it was being read")},
-	{"Unreadable", words("could not be read, or its counterpart may be among what could not be read")},
-	{"UIDVALIDITY, UID", words("the numbers by which an IMAP server names a message for ever (RFC 9051)")},
+func (d *Document) glossary() []definition {
+	return []definition{
+		{d.t("Source, destination"), words(d.t("the server that the mail leaves, and the one that it moves to"))},
+		{d.t("Inventory"), words(d.t("a list of every message of one side, read in one pass"))},
+		{d.t("Tier"), words(d.t("how closely two messages match; T0 is the closest"))},
+		{d.t("Verdict"), words(d.t("what was found for one source message, or for one left over on the destination"))},
+		{d.t("Exception, disposition"), words(d.t("a verdict that needs a decision, and that decision: open, fixed, accepted, waived"))},
+		{d.t("Drift"), words(d.t("a folder that changed while it was being read"))},
+		{d.t("Unreadable"), words(d.t("could not be read, or its counterpart may be among what could not be read"))},
+		{d.t("UIDVALIDITY, UID"), words(d.t("the numbers by which an IMAP server names a message for ever (RFC 9051)"))},
+	}
 }
 
 // checkMarkLegend explains the outcomes of DNS checks.
-func outcomeLegend() []cell {
+func (d *Document) outcomeLegend() []cell {
 	var c []cell
 	for _, o := range []mailproof.Outcome{mailproof.OutcomePass, mailproof.OutcomeWarn, mailproof.OutcomeFail, mailproof.OutcomeUnknown, mailproof.OutcomeInfo} {
-		c = append(c, marked(outcomeMark(o), o.String()))
+		c = append(c, marked(outcomeMark(o), d.t(o.String())))
 	}
 	return c
 }
 
-func legend(marks ...chart.Mark) []cell {
+func (d *Document) legend(marks ...chart.Mark) []cell {
 	text := map[chart.Mark]string{
-		chart.MarkIdentical: "identical", chart.MarkEquivalent: "equivalent", chart.MarkRelocated: "relocated", chart.MarkExcluded: "excluded by rule",
-		chart.MarkAltered: "one altered message", chart.MarkMissing: "one missing message", chart.MarkUnread: "one unreadable message",
-		chart.MarkCollapsed: "one collapsed duplicate",
+		chart.MarkIdentical: d.t("identical"), chart.MarkEquivalent: d.t("equivalent"), chart.MarkRelocated: d.t("relocated"), chart.MarkExcluded: d.t("excluded by rule"),
+		chart.MarkAltered: d.t("one altered message"), chart.MarkMissing: d.t("one missing message"), chart.MarkUnread: d.t("one unreadable message"),
+		chart.MarkCollapsed: d.t("one collapsed duplicate"),
 	}
 	var c []cell
 	for _, m := range marks {

@@ -48,9 +48,9 @@ func choose(n int64, one, many string) string {
 
 // percent writes part of whole, rounded down to three decimals, so that
 // nothing short of the whole ever reads as the whole.
-func percent(part, whole int64) string {
+func (d *Document) percent(part, whole int64) string {
 	if whole <= 0 || part < 0 || part > whole {
-		return "no share"
+		return d.t("no share")
 	}
 	if part == whole {
 		return "100 %"
@@ -62,32 +62,32 @@ func percent(part, whole int64) string {
 }
 
 // octets writes a size, exact and then readable.
-func octets(n int64) string {
+func (d *Document) octets(n int64) string {
 	const unit = 1000
 	switch {
 	case n < unit:
-		return count(n, "octet")
+		return d.count(n, "octet")
 	case n < unit*unit:
-		return fmt.Sprintf("%.2f kB", float64(n)/unit)
+		return d.t("%.2f kB", float64(n)/unit)
 	case n < unit*unit*unit:
-		return fmt.Sprintf("%.2f MB", float64(n)/(unit*unit))
+		return d.t("%.2f MB", float64(n)/(unit*unit))
 	default:
-		return fmt.Sprintf("%.2f GB", float64(n)/(unit*unit*unit))
+		return d.t("%.2f GB", float64(n)/(unit*unit*unit))
 	}
 }
 
 // classLabel writes a class limit of the histogram, a power of two.
-func classLabel(limit int64, first bool) string {
+func (d *Document) classLabel(limit int64, first bool) string {
 	switch {
 	case limit == 1<<20:
-		return "1 MB"
+		return d.t("1 MB")
 	case limit > 1<<20 && limit%(1<<20) == 0:
 		if limit == 32<<20 {
-			return "32 MB"
+			return d.t("32 MB")
 		}
 		return strconv.FormatInt(limit>>20, 10)
 	case limit%(1<<10) == 0 && first:
-		return strconv.FormatInt(limit>>10, 10) + " kB"
+		return strconv.FormatInt(limit>>10, 10) + d.t(" kB")
 	case limit%(1<<10) == 0:
 		return strconv.FormatInt(limit>>10, 10)
 	default:
@@ -96,34 +96,34 @@ func classLabel(limit int64, first bool) string {
 }
 
 // between writes a window without saying the day twice.
-func between(w Window, and string) string {
+func (d *Document) between(w Window, and string) string {
 	from, to := w.From.UTC(), w.To.UTC()
 	layout := "15:04:05"
 	if from.Format(time.DateOnly) != to.Format(time.DateOnly) {
 		layout = "2 Jan 2006 15:04:05"
 	}
-	return from.Format("2 Jan 2006 15:04:05") + " " + and + " " + to.Format(layout) + " UTC"
+	return d.date(from, "2 Jan 2006 15:04:05") + " " + and + " " + d.date(to, layout) + " UTC"
 }
 
 // betweenAfter is between, without the day where the window before began and
 // ended on the same one.
-func betweenAfter(w, before Window, and string) string {
+func (d *Document) betweenAfter(w, before Window, and string) string {
 	day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-	if d := day(before.From); d != day(before.To) || d != day(w.From) || d != day(w.To) {
-		return between(w, and)
+	if that := day(before.From); that != day(before.To) || that != day(w.From) || that != day(w.To) {
+		return d.between(w, and)
 	}
 	return w.From.UTC().Format("15:04:05") + " " + and + " " + w.To.UTC().Format("15:04:05") + " UTC"
 }
 
 // list joins words: "a", "a and b", "a, b and c".
-func list(words []string) string {
+func (d *Document) list(words []string) string {
 	switch len(words) {
 	case 0:
 		return ""
 	case 1:
 		return words[0]
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+	return strings.Join(words[:len(words)-1], ", ") + d.t(" and ") + words[len(words)-1]
 }
 
 // cut shortens a foreign text to at most n runes, and says so with an ellipsis.
@@ -175,6 +175,15 @@ func verdictMark(v mailproof.Verdict) chart.Mark {
 		return chart.MarkIncomplete
 	}
 	return chart.MarkInconclusive
+}
+
+// headline is the verdict as it is set.
+func (d *Document) headline() []string {
+	lines := verdictLines(d.Verdict)
+	for i := range lines {
+		lines[i] = d.t(lines[i])
+	}
+	return lines
 }
 
 // verdictLines breaks the headline as it is set.

@@ -12,7 +12,10 @@
 // standard library only.
 package chart
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Unit is the length in millimetres of one unit of a drawing: a chart 936
 // units wide fills the text width of 176 mm.
@@ -102,11 +105,27 @@ type Shape struct {
 	Letters float64 // size of the lettering; 0: TextSize
 }
 
+// Words gives a fixed text in the language of the report, with the verbs of
+// package fmt; nil leaves it in English.
+type Words func(text string, args ...any) string
+
 // Drawing is a picture. Title and Description say in words what it shows.
 type Drawing struct {
 	W, H               float64
 	Title, Description string
 	Shapes             []Shape
+	words              Words
+}
+
+// say is a fixed text of the drawing.
+func (d *Drawing) say(text string, args ...any) string {
+	switch {
+	case d.words != nil:
+		return d.words(text, args...)
+	case len(args) == 0:
+		return text
+	}
+	return fmt.Sprintf(text, args...)
 }
 
 func (d *Drawing) add(s Shape) { d.Shapes = append(d.Shapes, s) }

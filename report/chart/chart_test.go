@@ -63,12 +63,12 @@ func TestDrawingsKeepInside(t *testing.T) {
 		return list
 	}
 	drawings := map[string]Drawing{
-		"no squares": LedgerBar(segments, nil, nil, "10,000,007"), "one": LedgerBar(segments, squaresOf(1), nil, "1"), "20": LedgerBar(segments, squaresOf(20), nil, "1"),
-		"21": LedgerBar(segments, squaresOf(21), nil, "1"), "400": LedgerBar(segments, squaresOf(400), nil, "1"),
-		"groups": LedgerBar(segments, nil, []Group{{"missing", 4000, Missing}, {"altered", 1, PatternAltered}}, "9"), "empty": LedgerBar(nil, nil, nil, "0"),
+		"no squares": LedgerBar(nil, segments, nil, nil, "10,000,007"), "one": LedgerBar(nil, segments, squaresOf(1), nil, "1"), "20": LedgerBar(nil, segments, squaresOf(20), nil, "1"),
+		"21": LedgerBar(nil, segments, squaresOf(21), nil, "1"), "400": LedgerBar(nil, segments, squaresOf(400), nil, "1"),
+		"groups": LedgerBar(nil, segments, nil, []Group{{"missing", 4000, Missing}, {"altered", 1, PatternAltered}}, "9"), "empty": LedgerBar(nil, nil, nil, nil, "0"),
 		"account": AccountBar(segments, []Mark{MarkMissing, MarkMissing, MarkMissing, MarkMissing, MarkMissing, MarkMissing}, 10_000_007),
-		"seconds": Timeline(rows(9, 200*time.Millisecond)), "one pass": Timeline(rows(1, time.Second)), "years": Timeline(rows(30, 300*time.Hour)),
-		"histogram": Histogram([]int64{0, 1, 9_999_999}, []int64{5, 0, 10_000_000}, []string{"2 kB", "4"}, "Source", "Destination"),
+		"seconds": Timeline(nil, rows(9, 200*time.Millisecond)), "one pass": Timeline(nil, rows(1, time.Second)), "years": Timeline(nil, rows(30, 300*time.Hour)),
+		"histogram": Histogram(nil, []int64{0, 1, 9_999_999}, []int64{5, 0, 10_000_000}, []string{"2 kB", "4"}, "Source", "Destination"),
 	}
 	for _, m := range []Mark{MarkComplete, MarkAccepted, MarkIncomplete, MarkInconclusive} {
 		drawings["band "+string(m)] = Band(m)
@@ -99,7 +99,7 @@ func TestDrawingsKeepInside(t *testing.T) {
 
 // The SVG is well-formed and carries no style, whatever the texts.
 func TestSVG(t *testing.T) {
-	d := LedgerBar([]Segment{{Name: `</text><script>"&`, N: 900, Fill: Identical}}, []Square{{MarkAltered, "<img src=x onerror=1>\x00\x1b"}}, nil, `1"><script>`)
+	d := LedgerBar(nil, []Segment{{Name: `</text><script>"&`, N: 900, Fill: Identical}}, []Square{{MarkAltered, "<img src=x onerror=1>\x00\x1b"}}, nil, `1"><script>`)
 	text := d.SVG(`a"b`)
 	for _, bad := range []string{"<script", "<img", "style=", "\x00", "\x1b"} {
 		if strings.Contains(text, bad) {
@@ -161,7 +161,7 @@ func TestDuration(t *testing.T) {
 func TestTicks(t *testing.T) {
 	base := time.Date(2026, 3, 1, 7, 13, 29, 0, time.UTC)
 	for span := time.Second; span < 3*365*24*time.Hour; span = span*7/5 + 1 {
-		d := Timeline([]TimelineRow{{Start: base, End: base.Add(span)}})
+		d := Timeline(nil, []TimelineRow{{Start: base, End: base.Add(span)}})
 		ticks := 0
 		for _, s := range d.Shapes {
 			if s.Kind == Path && s.Stroke == Line {

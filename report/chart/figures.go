@@ -3,6 +3,8 @@ package chart
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,33 +25,34 @@ const (
 
 // Timeline draws passes over time, one row each, with the same facts in words
 // beside the bars.
-func Timeline(rows []TimelineRow) Drawing {
-	d := Drawing{W: Width, H: headHeight + rowHeight*float64(len(rows)) + 2, Title: "Timeline of passes"}
+func Timeline(words Words, rows []TimelineRow) Drawing {
+	d := Drawing{W: Width, H: headHeight + rowHeight*float64(len(rows)) + 2, words: words}
+	d.Title = d.say("Timeline of passes")
 	from, to := span(rows)
-	d.Description = fmt.Sprintf("%d passes between %s and %s; the columns beside the bars give the same facts in words.",
-		len(rows), from.Format("2 January 2006 15:04:05"), to.Format("2 January 2006 15:04:05 MST"))
+	d.Description = d.say("%s passes between %s and %s; the columns beside the bars give the same facts in words.",
+		strconv.Itoa(len(rows)), d.date(from, "2 Jan 2006 15:04:05"), d.date(to, "2 Jan 2006 15:04:05 MST"))
 	scale := (timeRight - timeLeft) / math.Max(1, to.Sub(from).Seconds())
 	x := func(t time.Time) float64 { return timeLeft + t.Sub(from).Seconds()*scale }
 
 	d.ticks(from, to, x)
-	d.text(0, 22, "Pass", Ink3, Start)
-	d.text(516, 22, "Started, UTC", Ink3, Start)
-	d.text(634, 22, "Duration", Ink3, Start)
-	d.text(736, 22, "Messages", Ink3, Start)
+	d.text(0, 22, d.say("Pass"), Ink3, Start)
+	d.text(516, 22, d.say("Started, UTC"), Ink3, Start)
+	d.text(634, 22, d.say("Duration"), Ink3, Start)
+	d.text(736, 22, d.say("Messages"), Ink3, Start)
 	d.line(Ink, 1, 0, headHeight, Width, headHeight)
 	for i, r := range rows {
 		y := headHeight + rowHeight*float64(i)
 		d.line(Hair, 1, 0, y+rowHeight, Width, y+rowHeight)
 		d.text(0, y+15.8, r.No, Ink3, Start)
 		d.bar(r, x(r.Start), endOf(r, to, x), y+5)
-		words := d.text
+		write := d.text
 		if r.Bold || r.Bad {
-			words = d.bold
+			write = d.bold
 		}
-		words(22, y+15.8, r.Name, Ink, Start)
-		d.text(516, y+15.8, r.Start.Format("2 Jan 15:04:05"), Ink2, Start)
-		d.text(634, y+15.8, duration(r), Ink2, Start)
-		words(736, y+15.8, r.Messages, Ink, Start)
+		write(22, y+15.8, r.Name, Ink, Start)
+		d.text(516, y+15.8, d.date(r.Start, "2 Jan 15:04:05"), Ink2, Start)
+		d.text(634, y+15.8, d.duration(r), Ink2, Start)
+		write(736, y+15.8, r.Messages, Ink, Start)
 	}
 	return d
 }
@@ -123,13 +126,22 @@ func (d *Drawing) ticks(from, to time.Time, x func(time.Time) float64) {
 			continue
 		}
 		d.line(Line, 1, x(t), 28, x(t), headHeight)
-		d.text(math.Min(x(t), timeRight-14), 22, t.Format(layout), Ink3, Middle)
+		d.text(math.Min(x(t), timeRight-14), 22, d.date(t, layout), Ink3, Middle)
 	}
 }
 
-func duration(r TimelineRow) string {
+// date writes a time with the months' names of the report's language.
+func (d *Drawing) date(t time.Time, layout string) string {
+	text := t.Format(layout)
+	if month := t.Format("Jan"); d.words != nil && strings.Contains(layout, "Jan") {
+		text = strings.Replace(text, month, d.words(month), 1)
+	}
+	return text
+}
+
+func (d *Drawing) duration(r TimelineRow) string {
 	if r.End.IsZero() {
-		return "did not end"
+		return d.say("did not end")
 	}
 	return Duration(r.End.Sub(r.Start))
 }
@@ -162,10 +174,11 @@ func units(n int, unit string, rest int, smaller string) string {
 // Histogram draws two rows of counts mirrored at an axis that carries the
 // class limits, and the differences below: those are the finding. There is one
 // label less than there are classes.
-func Histogram(source, destination []int64, limits []string, sourceTitle, destinationTitle string) Drawing {
+func Histogram(words Words, source, destination []int64, limits []string, sourceTitle, destinationTitle string) Drawing {
 	const up, down, tall = 112.0, 138.0, 84.0
-	d := Drawing{W: Width, H: 282, Title: "Messages by size, source and destination",
-		Description: fmt.Sprintf("%d size classes; each bar carries its count, the last row the difference, destination minus source.", len(source))}
+	d := Drawing{W: Width, H: 282, words: words}
+	d.Title = d.say("Messages by size, source and destination")
+	d.Description = d.say("%s size classes; each bar carries its count, the last row the difference, destination minus source.", strconv.Itoa(len(source)))
 	var max int64 = 1
 	for i := range source {
 		max = maxOf(max, source[i], destination[i])

@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -149,8 +148,9 @@ func thin(p Paint, w float64) Paint {
 // LedgerBar draws all messages of the source to scale, and below, pulled out
 // of the bar, what did not arrive intact: one square each, or a second bar
 // with a scale of its own where there are too many.
-func LedgerBar(segments []Segment, squares []Square, groups []Group, total string) Drawing {
-	d := Drawing{W: Width, H: barHeight, Title: "All " + total + " source messages by verdict"}
+func LedgerBar(words Words, segments []Segment, squares []Square, groups []Group, total string) Drawing {
+	d := Drawing{W: Width, H: barHeight, words: words}
+	d.Title = d.say("All %s source messages by verdict", total)
 	for i, s := range segments {
 		if i > 0 {
 			d.Description += ", "
@@ -167,7 +167,7 @@ func LedgerBar(segments []Segment, squares []Square, groups []Group, total strin
 	}
 	switch {
 	case len(squares) == 0 && pulled == 0:
-		d.caption(56, total, "")
+		d.text(0, 56, d.say("Bar: all %s source messages, to scale; slivers too thin to see are widened.", total), Ink2, Start)
 		d.H = 60
 	case pulled > 0:
 		d.secondBar(groups, pulled, from, to, total)
@@ -185,10 +185,6 @@ func barLabelFits(segments []Segment) bool {
 		n[i] = s.N
 	}
 	return widths(n, Width)[0] > 9*float64(len(segments[0].Name)+len(count(segments[0].N)))
-}
-
-func (d *Drawing) caption(y float64, total, more string) {
-	d.text(0, y, "Bar: all "+total+" source messages, to scale; slivers too thin to see are widened."+more, Ink2, Start)
 }
 
 // lens draws the two lines from the segments to what is pulled out of them.
@@ -210,19 +206,19 @@ func (d *Drawing) labelledSquares(squares []Square, from, to float64, total stri
 		d.text(x, 102, s.Label, Ink2, Middle)
 	}
 	d.H = 108
-	noun := "Squares: the " + strconv.Itoa(len(squares)) + " messages"
-	rest := "not shown to be intact, one square each, with their number in section 8."
+	noun := d.say("Squares: the %s messages", strconv.Itoa(len(squares)))
+	rest := d.say("not shown to be intact, one square each, with their number in section 8.")
 	if len(squares) == 1 {
-		noun, rest = "Square: the one message", "not shown to be intact, with its number in section 8."
+		noun, rest = d.say("Square: the one message"), d.say("not shown to be intact, with its number in section 8.")
 	}
 	if len(squares) <= captionBeside {
-		d.text(0, 65, "Bar: all "+total+" source messages, to scale.", Ink2, Start)
-		d.text(0, 82.5, "Slivers too thin to see are widened. "+noun, Ink2, Start)
+		d.text(0, 65, d.say("Bar: all %s source messages, to scale.", total), Ink2, Start)
+		d.text(0, 82.5, d.say("Slivers too thin to see are widened.")+" "+noun, Ink2, Start)
 		d.text(0, 100, rest, Ink2, Start)
 		return
 	}
 	d.H = 132
-	d.text(Width, 127, "Bar to scale, slivers widened. "+noun+" "+rest, Ink2, End)
+	d.text(Width, 127, d.say("Bar to scale, slivers widened.")+" "+noun+" "+rest, Ink2, End)
 }
 
 func (d *Drawing) plainSquares(squares []Square, from, to float64, total string) {
@@ -234,8 +230,8 @@ func (d *Drawing) plainSquares(squares []Square, from, to float64, total string)
 		d.place(s.Mark.Drawing(), x, y, small/12)
 	}
 	bottom := 66 + math.Ceil(float64(len(squares))/perRow)*step
-	d.text(0, bottom+14, fmt.Sprintf("Bar: all %s source messages, to scale, slivers widened. Squares: the %s messages not shown to be intact,", total, count(int64(len(squares)))), Ink2, Start)
-	d.text(0, bottom+31, "one square each; section 8 lists them.", Ink2, Start)
+	d.text(0, bottom+14, d.say("Bar: all %s source messages, to scale, slivers widened. Squares: the %s messages not shown to be intact,", total, count(int64(len(squares)))), Ink2, Start)
+	d.text(0, bottom+31, d.say("one square each; section 8 lists them."), Ink2, Start)
 	d.H = bottom + 37
 }
 
@@ -262,8 +258,8 @@ func (d *Drawing) secondBar(groups []Group, pulled int64, from, to float64, tota
 			x += w + gap
 		}
 	}
-	d.text(0, 124, fmt.Sprintf("Upper bar: all %s source messages, to scale, slivers widened. Lower bar, with a scale of its own: the %s messages", total, count(pulled)), Ink2, Start)
-	d.text(0, 141, "not shown to be intact, by reason; section 8 has every number.", Ink2, Start)
+	d.text(0, 124, d.say("Upper bar: all %s source messages, to scale, slivers widened. Lower bar, with a scale of its own: the %s messages", total, count(pulled)), Ink2, Start)
+	d.text(0, 141, d.say("not shown to be intact, by reason; section 8 has every number."), Ink2, Start)
 	d.H = 147
 }
 
