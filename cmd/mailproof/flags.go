@@ -240,6 +240,7 @@ func (a *app) entries(ctx context.Context, f *workFlags, cfg *config.Config, sid
 			a.warnf("%s", w)
 		}
 		entries, o.RosterWhole = list, true
+		o.Rules.Accounts = rowRules(list)
 	}
 	for _, e := range entries {
 		o.Roster = append(o.Roster, e.Name)

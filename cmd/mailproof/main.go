@@ -162,6 +162,7 @@ ledger mailproof.db and the reports.`,
 		a.demoCommand(), a.initCommand(), a.checkCommand(), a.inventoryCommand(), a.copyCommand(), a.diffCommand(),
 		a.explainCommand(), a.dnsCommand(), a.reportCommand(), a.runCommand(), a.statusCommand(), a.credentialsCommand(), a.versionCommand(), a.providersCommand(),
 	)
+	root.AddCommand(a.listCommand())
 	a.addSignOff(root)
 	return root
 }

@@ -92,6 +92,18 @@ func canonicalProvider(name string) string {
 	return strings.ToLower(name)
 }
 
+// rowRules are the rules that rows of a list have for their own accounts. A list
+// that has none says so, too: what an earlier one said does not hold any more.
+func rowRules(list []config.Entry) map[string]engagement.AccountRules {
+	rules := map[string]engagement.AccountRules{}
+	for _, e := range list {
+		if !e.Own.IsZero() {
+			rules[e.Name] = engagement.AccountRules(e.Own)
+		}
+	}
+	return rules
+}
+
 func (a *app) printProviders(list []*provider.Provider) {
 	t := a.table("provider", "what", "host", "sign-in")
 	for _, p := range list {
@@ -111,7 +123,7 @@ func (a *app) printProvider(p *provider.Provider) {
 			if i > 0 {
 				name = ""
 			}
-			for j, part := range wrap(v, a.term.Width()-14) {
+			for j, part := range fitWords(v, a.term.Width()-14) {
 				if j > 0 {
 					name, part = "", "  "+part
 				}
@@ -191,16 +203,16 @@ func limitsOf(l provider.Limits) []string {
 	return out
 }
 
-// wrap parts a list of words into lines of at most width columns, after commas
+// fitWords parts a list of words into lines of at most width columns, after commas
 // where there are any; what has no blank stays whole.
-func wrap(text string, width int) []string {
+func fitWords(text string, width int) []string {
 	if text == "" {
 		return nil
 	}
 	indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
 	text = strings.TrimSpace(text)
 	by := " "
-	if strings.Count(text, ", ") > 2 {
+	if strings.Count(text, ", ") > 2 && !strings.Contains(text, ": ") { // a list of names, which have blanks
 		by = ", "
 	}
 	var lines []string

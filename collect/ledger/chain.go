@@ -215,6 +215,8 @@ var loose = []struct{ name, table, key, columns string }{
 	{"flagset", "flagset", "id", "id, flags"},
 	{"mailbox", "mailbox", "id", "id, account, side, name"},
 	{"probe", "probe", "seq", "seq, account, recipient, domain, message_id, exchange, tls, reply, sent, ended, source_folder, source_seen, source_error, destination_folder, destination_seen, destination_error"},
+	{"readiness", "readiness", "id", "id, taken, tool, command, ready, estimate, findings"},
+	{"readiness-account", "readiness_account", "seq", "seq, readiness, position, account, folders, messages, octets, ready, result, troubles"},
 }
 
 // series narrows the two series of exceptions, which share a table.

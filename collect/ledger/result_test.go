@@ -80,6 +80,7 @@ func fillEverything(t *testing.T, l *Ledger) {
 	ok(t, l.RecordDNS(ctx, begin(t, l, mailproof.DNSPass), nil, []mailproof.Observation{{Domain: "example.com"}}))
 	ok(t, l.Attest(ctx, mailproof.Attestation{Step: "terms", By: "me"}))
 	ok(t, l.RecordProbe(ctx, Probe{Account: "anna"}))
+	ok(t, l.RecordReadiness(ctx, Readiness{Taken: time.Now(), Ready: true, Findings: []mailproof.Finding{{Check: "server.tls"}}, Accounts: []ReadinessAccount{{Account: "anna", Result: "ready"}}}))
 	ok(t, l.DecideFindings(ctx, []FindingDecision{{Check: "mx.leftover", By: "me"}}))
 }
 

@@ -263,3 +263,13 @@ func MessageLimit(info mailproof.ServerInfo, p *Provider) int64 {
 	}
 	return p.Limits.Message
 }
+
+// tight is the greatest message that some mail is likely to exceed.
+const tight = 64 << 20
+
+// Metered reports whether a provider's limits are such that a migration is to
+// be planned around them.
+func (p *Provider) Metered(info mailproof.ServerInfo) bool {
+	limit := MessageLimit(info, p)
+	return p.Limits.DownloadPerDay > 0 || p.Limits.UploadPerDay > 0 || limit > 0 && limit < tight
+}

@@ -244,6 +244,8 @@ var said = []struct {
 	{"zoho", "[ALERT] You are yet to enable IMAP for your account. Please contact your administrator (Failure)", mailproof.ErrAuth, "sign-in.imap-off"},
 	{"zoho", "[AUTHENTICATIONFAILED] Invalid credentials(Failure)", mailproof.ErrAuth, "sign-in.app-password"},
 	{"dovecot", "[AUTHENTICATIONFAILED] Authentication failed.", mailproof.ErrAuth, "sign-in.refused"},
+	{"cyrus", "authentication failure", mailproof.ErrAuth, "sign-in.refused"},
+	{"courier", "Login failed.", mailproof.ErrAuth, "sign-in.refused"},
 	{"", "[UNAVAILABLE] Temporary authentication failure.", mailproof.ErrAuth, "sign-in.temporary"},
 	{"", "[PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", mailproof.ErrAuth, "sign-in.privacy"},
 	{"", "[EXPIRED] Password expired", mailproof.ErrAuth, "sign-in.password-expired"},

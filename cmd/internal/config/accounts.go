@@ -22,6 +22,21 @@ type Entry struct {
 	SourcePassword      credential.Ref
 	DestinationPassword credential.Ref
 	Note                string // the list's own remark
+	Own                 Overrides
+	AliasFile           string // that Own.Aliases came from, as written
+}
+
+// Overrides are what a row says about its own account alone. They come before
+// what the engagement says.
+type Overrides struct {
+	Map, Exclude                        []string          // as of --map and --exclude
+	Aliases                             map[string]string // as of [ReadAliases]
+	SourceProvider, DestinationProvider string
+}
+
+// IsZero reports whether the row says nothing of the kind.
+func (o Overrides) IsZero() bool {
+	return len(o.Map)+len(o.Exclude)+len(o.Aliases) == 0 && o.SourceProvider == "" && o.DestinationProvider == ""
 }
 
 // Password returns the reference to the password of one side.
@@ -133,6 +148,7 @@ type reader struct {
 	dir     string // of the list
 	sides   [2]sideDefaults
 	checked map[credential.Ref]error
+	aliases map[string]map[string]string // files of aliases that rows name, read once
 }
 
 // sideDefaults is what is known of a side before the first row.
@@ -175,7 +191,7 @@ func (r *reader) requireColumns(header int, s sideDefaults) {
 	has := func(name string) bool { _, ok := r.layout.index[name]; return ok }
 	switch r.layout.format {
 	case Own:
-		if !has(s.side.String()) && !s.given {
+		if !has(s.side.String()) && !s.given && !has(s.side.String()+"_provider") {
 			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no server is given for the %s", s.side, s.side),
 				fmt.Sprintf("add the column, or give url or host in [%s] of %s", s.side, FileName))
 		}
@@ -274,8 +290,9 @@ func (r *reader) ownRow(e *Entry, fields []string) {
 	}
 	e.Name, e.Note = get(colName), get(colNote)
 	r.named(e.Line, colName, e.Name)
-	e.Source, e.SourcePassword = r.ownSide(e, r.sides[0], get(colSource), get(colSourcePassword))
-	e.Destination, e.DestinationPassword = r.ownSide(e, r.sides[1], get(colDestination), get(colDestinationPassword))
+	r.overrides(e, get)
+	e.Source, e.SourcePassword = r.ownSide(e, r.sides[0].at(e.Own.SourceProvider), get(colSource), get(colSourcePassword))
+	e.Destination, e.DestinationPassword = r.ownSide(e, r.sides[1].at(e.Own.DestinationProvider), get(colDestination), get(colDestinationPassword))
 }
 
 func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpoint mailproof.Endpoint, ref credential.Ref) {

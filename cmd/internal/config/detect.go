@@ -31,10 +31,18 @@ const (
 	colDestination         = "destination"
 	colDestinationPassword = "destination_password"
 	colNote                = "note"
+	colMap                 = "map"
+	colExclude             = "exclude"
+	colAliases             = "aliases"
+	colSourceProvider      = "source_provider"
+	colDestinationProvider = "destination_provider"
 )
 
 var (
-	ownColumns       = []string{colName, colSource, colSourcePassword, colDestination, colDestinationPassword, colNote}
+	ownColumns = []string{colName, colSource, colSourcePassword, colDestination, colDestinationPassword, colNote, colMap, colExclude, colAliases, colSourceProvider, colDestinationProvider}
+	// guessed are those that a slip of the pen may be taken for: nearly
+	// everything is nearly "map".
+	guessed          = slices.DeleteFunc(slices.Clone(ownColumns), func(c string) bool { return c == colMap })
 	microsoftColumns = []string{"EmailAddress", "UserName", "Password", "UserRoot"}
 	imapsyncColumns  = []string{"host1", "user1", "password1", "host2", "user2", "password2"}
 	plainColumns     = []string{"address", "user name", "password"}
@@ -155,7 +163,7 @@ func isOwnHeader(fields []string) bool {
 		name := strings.ToLower(f)
 		if slices.Contains(ownColumns, name) {
 			hits += 2
-		} else if didYouMean(name, ownColumns) != "" {
+		} else if didYouMean(name, guessed) != "" {
 			hits++
 		}
 	}
@@ -174,7 +182,7 @@ func ownHeader(first line, fields []string, sep byte, ps *problems) *layout {
 			// Only what is nearly a heading is repeated; the rest may be a row
 			// where the header should be.
 			place := fmt.Sprintf("column %d", i+1)
-			suggestion := didYouMean(name, ownColumns)
+			suggestion := didYouMean(name, guessed)
 			if suggestion != "" {
 				place = column(f)
 			}

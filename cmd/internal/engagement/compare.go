@@ -215,7 +215,8 @@ func (e *Engagement) inventoriesOf(ctx context.Context, name string) (src, dst d
 // compareOptions are those of every comparison and plan of an account.
 func (e *Engagement) compareOptions(ctx context.Context, name string, dst diff.Inventory) (diff.Options, error) {
 	o := diff.Options{Rules: e.rules, Aliases: e.Rules.Aliases, MaxExceptions: cmp.Or(int(e.most), maxExceptions)}
-	o.Rules.Refused = e.refusedCharacters(dst.Scan().Server)
+	o.Rules, o.Aliases = e.rulesOf(name), e.Rules.aliasesOf(name)
+	o.Rules.Refused = e.refusedCharacters(name, dst.Scan().Server)
 	passes, err := e.ledger.Passes(ctx)
 	o.Baseline = baseline(passes)
 	return o, err

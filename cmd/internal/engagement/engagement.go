@@ -134,10 +134,15 @@ type Rules struct {
 	// concluded.
 	SourceProvider      string `json:"source_provider,omitempty"`
 	DestinationProvider string `json:"destination_provider,omitempty"`
+	// Accounts are the rules of single accounts; nil where nothing was said of
+	// any, which leaves what was said before.
+	Accounts map[string]AccountRules `json:"accounts,omitempty"`
 }
 
 // IsZero reports whether no rule was given.
-func (r Rules) IsZero() bool { return r.noFolders() && len(r.Aliases) == 0 && r.noProviders() }
+func (r Rules) IsZero() bool {
+	return r.noFolders() && len(r.Aliases) == 0 && r.noProviders() && r.Accounts == nil
+}
 
 func (r Rules) noProviders() bool { return r.SourceProvider == "" && r.DestinationProvider == "" }
 
@@ -146,6 +151,8 @@ func (r Rules) noFolders() bool { return len(r.Map) == 0 && len(r.Exclude) == 0 
 // Engagement is one directory with its ledger open.
 type Engagement struct {
 	Options
+	accountRules map[string]diff.Rules // of accounts that have some of their own
+
 	Dir     string
 	Config  *config.Config // nil where there is no mailproof.toml
 	ledger  *ledger.Ledger
@@ -223,8 +230,7 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 	if err := e.keepRules(ctx, writable); err != nil {
 		return err
 	}
-	var err error
-	if e.rules, err = diff.ParseRules(e.Rules.Map, e.Rules.Exclude); err != nil {
+	if err := e.parseRules(); err != nil {
 		return err
 	}
 	return e.setSample(ctx)
@@ -235,32 +241,36 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 // was given is kept there.
 func (e *Engagement) keepRules(ctx context.Context, writable bool) error {
 	given := !e.Rules.IsZero()
-	if e.Rules.noFolders() || len(e.Rules.Aliases) == 0 || e.Rules.SourceProvider == "" || e.Rules.DestinationProvider == "" {
-		kept, err := e.ledger.Engagement(ctx)
-		if err != nil {
-			return err
-		}
-		var rules Rules
-		if text := kept[rulesKey]; text != "" {
-			if err := json.Unmarshal([]byte(text), &rules); err != nil {
-				return fmt.Errorf("rules in the ledger: %w", err)
-			}
-		}
-		if e.Rules.noFolders() {
-			e.Rules.Map, e.Rules.Exclude = rules.Map, rules.Exclude
-		}
-		if len(e.Rules.Aliases) == 0 {
-			e.Rules.Aliases = rules.Aliases
-		}
-		e.Rules.SourceProvider = cmp.Or(e.Rules.SourceProvider, rules.SourceProvider)
-		e.Rules.DestinationProvider = cmp.Or(e.Rules.DestinationProvider, rules.DestinationProvider)
+	kept, err := e.ledger.Engagement(ctx)
+	if err != nil {
+		return err
 	}
+	var rules Rules
+	if text := kept[rulesKey]; text != "" {
+		if err := json.Unmarshal([]byte(text), &rules); err != nil {
+			return fmt.Errorf("rules in the ledger: %w", err)
+		}
+	}
+	if e.Rules.noFolders() {
+		e.Rules.Map, e.Rules.Exclude = rules.Map, rules.Exclude
+	}
+	if len(e.Rules.Aliases) == 0 {
+		e.Rules.Aliases = rules.Aliases
+	}
+	if e.Rules.Accounts == nil {
+		e.Rules.Accounts = rules.Accounts
+	}
+	e.Rules.SourceProvider = cmp.Or(e.Rules.SourceProvider, rules.SourceProvider)
+	e.Rules.DestinationProvider = cmp.Or(e.Rules.DestinationProvider, rules.DestinationProvider)
 	if !given || !writable {
 		return nil
 	}
 	text, err := json.Marshal(e.Rules)
 	if err != nil {
 		return err
+	}
+	if string(text) == kept[rulesKey] {
+		return nil // said before
 	}
 	return e.ledger.SetEngagement(ctx, rulesKey, string(text))
 }

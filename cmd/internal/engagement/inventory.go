@@ -46,7 +46,7 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 	var failed failures
 	err = e.each(ctx, func(ctx context.Context, a Account) error {
 		sum, err := e.inventoryOne(ctx, a, collect.Options{
-			Pass: pass, Account: a.Name, Side: side, Depth: depth, Sample: e.Sample, Reverify: e.Reverify, Exclude: e.excluded(side), Progress: progress, Stop: e.Stop,
+			Pass: pass, Account: a.Name, Side: side, Depth: depth, Sample: e.Sample, Reverify: e.Reverify, Exclude: e.excluded(side, a.Name), Progress: progress, Stop: e.Stop,
 		})
 		if err := e.keepCalibration(ctx, pass, a.Name, depth, sum); err != nil {
 			return err
@@ -78,11 +78,11 @@ func (e *Engagement) depthOf(side mailproof.Side) mailproof.Depth {
 
 // excluded is the rule that leaves out a mailbox. Rules speak of the source;
 // the destination is always read whole.
-func (e *Engagement) excluded(side mailproof.Side) func(mailproof.Mailbox) (string, bool) {
+func (e *Engagement) excluded(side mailproof.Side, account string) func(mailproof.Mailbox) (string, bool) {
 	if side != mailproof.Source {
 		return nil
 	}
-	return e.rules.Excluded
+	return e.rulesOf(account).Excluded
 }
 
 func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Options) (collect.Summary, error) {
@@ -96,7 +96,7 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 	}
 	defer done()
 	if o.Side == mailproof.Source {
-		omitted, err := e.omit(ctx, r)
+		omitted, err := e.omit(ctx, a.Name, r)
 		if err != nil {
 			if ctx.Err() != nil {
 				return collect.Summary{}, err

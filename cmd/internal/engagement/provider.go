@@ -1,6 +1,7 @@
 package engagement
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,17 +13,14 @@ import (
 	"github.com/mailproof/mailproof/diff"
 )
 
-// providerOf is whose server a side's is: the one that was named, else the one
-// that it is recognised as; nil where nothing is known.
-func (e *Engagement) providerOf(side mailproof.Side, info mailproof.ServerInfo) *provider.Provider {
-	return e.Rules.providerOf(side, info)
-}
-
-func (r Rules) providerOf(side mailproof.Side, info mailproof.ServerInfo) *provider.Provider {
+// providerOf is whose server a side of an account is on: the one that was
+// named, else the one that it is recognised as; nil where nothing is known.
+func (r Rules) providerOf(account string, side mailproof.Side, info mailproof.ServerInfo) *provider.Provider {
+	own := r.Accounts[account]
 	if side == mailproof.Source {
-		return provider.Choose(r.SourceProvider, info)
+		return provider.Choose(cmp.Or(own.SourceProvider, r.SourceProvider), info)
 	}
-	return provider.Choose(r.DestinationProvider, info)
+	return provider.Choose(cmp.Or(own.DestinationProvider, r.DestinationProvider), info)
 }
 
 // annotated is an inventory whose special folders are known by the names that
@@ -40,7 +38,7 @@ func (a annotated) Mailboxes() []mailproof.MailboxScan { return a.boxes }
 // inventories maps folders alike.
 func (e *Engagement) annotate(inv diff.Inventory) diff.Inventory {
 	scan := inv.Scan()
-	p := e.providerOf(scan.Side, scan.Server)
+	p := e.Rules.providerOf(scan.Account, scan.Side, scan.Server)
 	if p == nil {
 		return inv
 	}
@@ -95,9 +93,10 @@ func (o omissions) excluded(rules func(mailproof.Mailbox) (string, bool)) func(m
 // A folder that --map names stays in, and so does one that is said to be a view
 // of other folders until each of its messages was seen there: a message that is
 // archived at Gmail without a label is in All Mail and nowhere else.
-func (e *Engagement) omit(ctx context.Context, r lister) (omissions, error) {
+func (e *Engagement) omit(ctx context.Context, account string, r lister) (omissions, error) {
 	o := omissions{rules: map[string]string{}}
-	p := e.providerOf(mailproof.Source, r.Server())
+	p := e.Rules.providerOf(account, mailproof.Source, r.Server())
+	rules := e.rulesOf(account)
 	if p == nil || len(p.Omit) == 0 {
 		return o, nil
 	}
@@ -108,10 +107,10 @@ func (e *Engagement) omit(ctx context.Context, r lister) (omissions, error) {
 	var views, rest []mailproof.Mailbox
 	for _, m := range p.Annotate(0, boxes) {
 		omission, out := p.Omitted(m)
-		_, byRule := e.rules.Excluded(m)
+		_, byRule := rules.Excluded(m)
 		switch {
 		case m.NoSelect || byRule:
-		case !out || e.Rules.maps(m):
+		case !out || e.Rules.maps(account, m):
 			rest = append(rest, m)
 		case omission.Verified:
 			views = append(views, m)
@@ -195,43 +194,47 @@ func gmailIDs(ctx context.Context, r lister, mailbox string) (ids []uint64, name
 }
 
 // maps reports whether a --map rule names the folder itself.
-func (r Rules) maps(m mailproof.Mailbox) bool {
+func (r Rules) maps(account string, m mailproof.Mailbox) bool {
 	path := strings.Join(m.Path(), "/")
-	return slices.ContainsFunc(r.Map, func(rule string) bool {
-		old, _, _ := strings.Cut(strings.ReplaceAll(rule, `\=`, "\x00"), "=")
-		old = strings.ReplaceAll(old, "\x00", "=")
+	return slices.ContainsFunc(append(slices.Clone(r.Accounts[account].Map), r.Map...), func(rule string) bool {
+		old := oldOf(rule)
 		return old == m.Name || old == path
 	})
+}
+
+// oldOf is the source folder of a map OLD=NEW.
+func oldOf(rule string) string {
+	old, _, _ := strings.Cut(strings.ReplaceAll(rule, `\=`, "\x00"), "=")
+	return strings.ReplaceAll(old, "\x00", "=")
 }
 
 // CheckProviders reports names of providers that are not known.
 func (r Rules) CheckProviders() error {
 	var errs []error
-	for _, s := range []struct {
-		flag, name string
-	}{{"--source-provider", r.SourceProvider}, {"--destination-provider", r.DestinationProvider}} {
-		if err := provider.CheckName(s.name); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s.flag, err))
+	check := func(what, name string) {
+		if err := provider.CheckName(name); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
+	}
+	check("provider of the source", r.SourceProvider)
+	check("provider of the destination", r.DestinationProvider)
+	for name, own := range r.Accounts {
+		check("account "+name+": provider of the source", own.SourceProvider)
+		check("account "+name+": provider of the destination", own.DestinationProvider)
 	}
 	return errors.Join(errs...)
 }
 
-// Advice says what a server's error on one side means, and what to do.
-func (r Rules) Advice(side mailproof.Side, info mailproof.ServerInfo, err error) (provider.Advice, bool) {
-	return provider.ExplainError(err, r.providerOf(side, info))
-}
-
-// Explain is [provider.ExplainError] with the provider that was named, if one
-// was, for either side.
-func (r Rules) Explain(side mailproof.Side, err error) (provider.Advice, bool) {
-	return r.Advice(side, mailproof.ServerInfo{}, err)
+// Explain says what a server's error means, and what to do about it, with what
+// is known of the provider of an account's side.
+func (r Rules) Explain(account string, side mailproof.Side, address string, err error) (provider.Advice, bool) {
+	return provider.ExplainError(err, r.providerOf(account, side, mailproof.ServerInfo{Address: address}))
 }
 
 // refusedCharacters are those that a destination takes in no folder name.
-func (e *Engagement) refusedCharacters(server mailproof.ServerInfo) string {
+func (e *Engagement) refusedCharacters(account string, server mailproof.ServerInfo) string {
 	refused := diff.RefusedBy(server)
-	if p := e.providerOf(mailproof.Destination, server); p != nil && refused == "" {
+	if p := e.Rules.providerOf(account, mailproof.Destination, server); p != nil && refused == "" {
 		refused = p.RefusedCharacters
 	}
 	return refused
