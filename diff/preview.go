@@ -23,6 +23,21 @@ type Headed interface {
 	Header(ctx context.Context, id int64) (h mailproof.Header, ok bool, err error)
 }
 
+// headersOf finds the headers of an inventory, through whatever is wrapped
+// around it and says so by a method Unwrap.
+func headersOf(inv Inventory) (Headed, bool) {
+	for {
+		if h, ok := inv.(Headed); ok {
+			return h, true
+		}
+		w, ok := inv.(interface{ Unwrap() Inventory })
+		if !ok {
+			return nil, false
+		}
+		inv = w.Unwrap()
+	}
+}
+
 // PreviewOptions says how two listings are compared.
 type PreviewOptions struct {
 	Options
@@ -151,7 +166,7 @@ func (b *previewer) folderOf(s *side, m *listed) *mailproof.PreviewFolder {
 // its detail says.
 func (b *previewer) list(ctx context.Context, s *side) ([]listed, error) {
 	headers := map[int64]listed{}
-	if h, ok := s.inv.(Headed); ok {
+	if h, ok := headersOf(s.inv); ok {
 		err := h.EachHeader(ctx, func(id int64, h *mailproof.Header) error {
 			if h.Reason == "" {
 				headers[id] = identify(h.T3, h.Fields)
@@ -392,7 +407,7 @@ func (b *previewer) headerReasons(s, d *listed) ([]mailproof.Reason, error) {
 
 // detail fetches what is known of one message.
 func (b *previewer) detail(s *side, m *listed) (mailproof.Detail, error) {
-	if h, ok := s.inv.(Headed); ok {
+	if h, ok := headersOf(s.inv); ok {
 		head, found, err := h.Header(b.e.ctx, m.id)
 		if err != nil || found && head.Reason == "" {
 			return mailproof.Detail{MessageID: head.MessageID, Fields: head.Fields}, err

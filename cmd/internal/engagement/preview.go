@@ -110,3 +110,6 @@ func (p *previewed) shallow(account string) mailproof.Finding {
 		Observed: "the latest inventory is a preview: messages were listed with their headers and not read", Remedy: "run mailproof inventory at full depth",
 	}
 }
+
+// Unwrap gives a preview the headers of the inventory beneath.
+func (a annotated) Unwrap() diff.Inventory { return a.Inventory }
