@@ -13,7 +13,7 @@ import (
 
 // addSignOff adds the commands that lead from the last diff to the signatures.
 func (a *app) addSignOff(root *cobra.Command) {
-	root.AddCommand(a.runbookCommand(), a.attestCommand(), a.probeCommand(), a.disposeCommand())
+	root.AddCommand(a.runbookCommand(), a.attestCommand(), a.probeCommand(), a.disposeCommand(), a.serveCommand())
 	for _, c := range root.Commands() {
 		if c.Name() == "check" {
 			a.addGate(c)
