@@ -164,5 +164,6 @@ ledger mailproof.db and the reports.`,
 	)
 	root.AddCommand(a.listCommand())
 	a.addSignOff(root)
+	root.AddCommand(a.evidenceCommands()...)
 	return root
 }

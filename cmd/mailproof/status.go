@@ -53,6 +53,7 @@ not run.`,
 				a.printPasses(st.Passes, history)
 				a.printChanges(history)
 				a.printAccounts(st.Accounts)
+				a.printSeals(st.Seals)
 				return nil
 			})
 		},

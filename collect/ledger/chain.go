@@ -217,6 +217,10 @@ var loose = []struct{ name, table, key, columns string }{
 	{"probe", "probe", "seq", "seq, account, recipient, domain, message_id, exchange, tls, reply, sent, ended, source_folder, source_seen, source_error, destination_folder, destination_seen, destination_error"},
 	{"readiness", "readiness", "id", "id, taken, tool, command, ready, estimate, findings"},
 	{"readiness-account", "readiness_account", "seq", "seq, readiness, position, account, folders, messages, octets, ready, result, troubles"},
+	{"seal", "seal", "seq", "seq, bundle, sealed, privacy, verdict, fingerprint, tagmanifest, path, roots"},
+	{"traffic", "traffic", "seq", "seq, day, account, side, read, sent, recorded"},
+	{"deletion", "deletion", "seq", "seq, pass, account, mailbox, uidvalidity, uid, t0, octets, source_mailbox, source_validity, source_uid, appended_by, intended"},
+	{"deletion-result", "deletion_result", "seq", "seq, deletion, state, reason, finished"},
 }
 
 // series narrows the two series of exceptions, which share a table.
@@ -300,7 +304,8 @@ var ofPass = []struct{ name, query string }{
 	// How many rows there are in all, so that one that belongs to no scan of
 	// the pass does not go unseen.
 	{"rows", `SELECT (SELECT count(*) FROM mailbox_scan WHERE pass = ?1), (SELECT count(*) FROM message WHERE first_pass = ?1), (SELECT count(*) FROM reading WHERE pass = ?1),
-		(SELECT count(*) FROM presence WHERE pass = ?1), (SELECT count(*) FROM flag_event WHERE pass = ?1)`},
+		(SELECT count(*) FROM presence WHERE pass = ?1), (SELECT count(*) FROM flag_event WHERE pass = ?1),
+		(SELECT count(*) FROM header WHERE pass = ?1)`},
 	{"scans", "SELECT pass, account, side, rows, hex(digest) FROM scan_digest WHERE pass = ? ORDER BY account, side"},
 	{"step", `SELECT s.id, s.pass, s.account, s.kind, s.target, s.message, s.special_use, s.internaldate, s.zone, s.flags, s.remove, s.size, s.t0, s.intended,
 		r.state, r.reason, r.uidvalidity, r.uid, r.octets, r.finished FROM step s LEFT JOIN step_result r ON r.step = s.id WHERE s.pass = ? ORDER BY s.id`},
@@ -336,6 +341,7 @@ var inEpoch = []struct{ exists, query string }{
 	{"reading WHERE pass = ?1 AND message", `SELECT id, message, pass, state, octets, hashes, reason, detail FROM reading WHERE pass = ?1 AND message BETWEEN ?2 AND ?3 ORDER BY message, id`},
 	{"presence WHERE pass = ?1 AND message", `SELECT message, pass, seq, present FROM presence WHERE pass = ?1 AND message BETWEEN ?2 AND ?3 ORDER BY message, seq`},
 	{"flag_event WHERE pass = ?1 AND message", `SELECT message, pass, seq, flags FROM flag_event WHERE pass = ?1 AND message BETWEEN ?2 AND ?3 ORDER BY message, seq`},
+	{"header WHERE pass = ?1 AND message", `SELECT id, message, pass, t3, detail, reason FROM header WHERE pass = ?1 AND message BETWEEN ?2 AND ?3 ORDER BY message, id`},
 }
 
 const mailboxesOfScan = `FROM mailbox b CROSS JOIN mailbox_scan s ON s.pass = ?1 AND s.mailbox = b.id WHERE b.account = ?2 AND b.side = ?3`
@@ -361,12 +367,12 @@ func scanPart(ctx context.Context, q rowsQueryer, s scanRef) (Part, error) {
 	}
 	type epoch struct {
 		id   int64
-		some [4]bool
+		some [5]bool
 	}
 	var epochs []epoch
 	err = eachRow(ctx, q, query+" "+mailboxesOfScan+" AND s.epoch IS NOT NULL ORDER BY s.epoch", args, func(row scanFunc) error {
 		var e epoch
-		err := row(&e.id, &e.some[0], &e.some[1], &e.some[2], &e.some[3])
+		err := row(&e.id, &e.some[0], &e.some[1], &e.some[2], &e.some[3], &e.some[4])
 		epochs = append(epochs, e)
 		return err
 	})

@@ -82,6 +82,7 @@ func fillEverything(t *testing.T, l *Ledger) {
 	ok(t, l.RecordProbe(ctx, Probe{Account: "anna"}))
 	ok(t, l.RecordReadiness(ctx, Readiness{Taken: time.Now(), Ready: true, Findings: []mailproof.Finding{{Check: "server.tls"}}, Accounts: []ReadinessAccount{{Account: "anna", Result: "ready"}}}))
 	ok(t, l.DecideFindings(ctx, []FindingDecision{{Check: "mx.leftover", By: "me"}}))
+	ok(t, l.RecordSeal(ctx, Seal{Bundle: "mp1-0011223344556677", Sealed: time.Now(), Roots: []Root{{Tree: "data/source.jsonl", Size: 1}}}))
 }
 
 func TestResultRoundTrip(t *testing.T) {

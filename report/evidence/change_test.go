@@ -53,7 +53,9 @@ type change struct {
 	do   func(r *rand.Rand, m memory, file string) (ok bool, line int64)
 }
 
-func lineAt(data []byte, offset int) int64 { return int64(bytes.Count(data[:offset], []byte("\n"))) + 1 }
+func lineAt(data []byte, offset int) int64 {
+	return int64(bytes.Count(data[:offset], []byte("\n"))) + 1
+}
 
 func linesOf(data []byte) [][]byte { return bytes.SplitAfter(data, []byte("\n")) }
 
@@ -277,7 +279,9 @@ func TestASignedLie(t *testing.T) {
 			f.report = func(s string) string { return strings.Replace(s, `"missing": 4`, `"missing": 3`, 1) }
 		}, CheckEquation},
 		{"the report says complete", func(f *lyingFake) {
-			f.report = func(s string) string { return strings.Replace(s, `"verdict": "INCOMPLETE"`, `"verdict": "COMPLETE"`, 1) }
+			f.report = func(s string) string {
+				return strings.Replace(s, `"verdict": "INCOMPLETE"`, `"verdict": "COMPLETE"`, 1)
+			}
 		}, CheckReport},
 		{"a missing message is called identical", func(f *lyingFake) {
 			f.verdict = func(v *Verdict) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/ledger"
 )
 
 // Status is how an engagement stands, by its ledger alone.
@@ -11,6 +12,7 @@ type Status struct {
 	Accounts []AccountStatus  `json:"accounts"`
 	Passes   []mailproof.Pass `json:"-"`
 	Rules    Rules            `json:"rules"`
+	Seals    []ledger.Seal    `json:"seals"` // the bundles that were made, the oldest first
 }
 
 // AccountStatus is how one account stands.
@@ -33,8 +35,12 @@ type SideStatus struct {
 
 // Status reads how things stand from the ledger.
 func (e *Engagement) Status(ctx context.Context) (Status, error) {
-	st := Status{Rules: e.Rules, Accounts: []AccountStatus{}}
-	var err error
+	st := Status{Rules: e.Rules, Accounts: []AccountStatus{}, Seals: []ledger.Seal{}}
+	seals, err := e.ledger.Seals(ctx)
+	if err != nil {
+		return st, err
+	}
+	st.Seals = append(st.Seals, seals...)
 	if st.Passes, err = e.ledger.Passes(ctx); err != nil {
 		return st, err
 	}
