@@ -45,7 +45,7 @@ func (d *Document) footer() string {
 		parts = append(parts, d.t("issue ")+strconv.Itoa(d.Issue))
 	}
 	if d.Evidence.Bundle == "" {
-		parts = append(parts, notSealed)
+		parts = append(parts, d.t(notSealed))
 	} else {
 		parts = append(parts, d.t("bundle ")+cut(d.Evidence.Bundle, 40))
 	}
@@ -84,7 +84,7 @@ func (d *Document) executive() executive {
 
 func (d *Document) sealed(s string) cell {
 	if s == "" {
-		return words(notSealed)
+		return words(d.t(notSealed))
 	}
 	return fixed(cut(s, 100))
 }

@@ -7,44 +7,48 @@ import (
 )
 
 // PreviewSentence says in words what a preview found of one account.
-func PreviewSentence(p *mailproof.Preview) string {
-	text := fmt.Sprintf("of %s on the source %s listed in the same folder on the destination by identity, %s in another folder, %s in none, and %s cannot be looked for",
-		count(p.SourceMessages, "message"), are(p.Listed), comma(p.Elsewhere), comma(p.NotListed), comma(p.Unknown))
-	text += fmt.Sprintf("; %s on the destination have no counterpart on the source", comma(p.NotOnSource+p.DestinationUnknown))
+func PreviewSentence(p *mailproof.Preview) string { return (&Document{}).previewSentence(p) }
+
+func (d *Document) previewSentence(p *mailproof.Preview) string {
+	text := d.t("of %s on the source %s listed in the same folder on the destination by identity, %s in another folder, %s in none, and %s cannot be looked for",
+		d.count(p.SourceMessages, "message"), d.are(p.Listed), comma(p.Elsewhere), comma(p.NotListed), comma(p.Unknown))
+	text += d.t("; %s on the destination have no counterpart on the source", comma(p.NotOnSource+p.DestinationUnknown))
 	if p.HeadersDiffer > 0 {
-		text += fmt.Sprintf("; of those listed %s other headers", have(p.HeadersDiffer))
+		text += d.t("; of those listed %s other headers", d.have(p.HeadersDiffer))
 	}
-	return text + "; " + PreviewSizes(p) + "; nothing is said of content"
+	return text + "; " + d.previewSizes(p) + d.t("; nothing is said of content")
 }
 
-func are(n int64) string {
+func (d *Document) are(n int64) string {
 	if n == 1 {
-		return "1 is"
+		return d.t("1 is")
 	}
-	return comma(n) + " are"
+	return comma(n) + d.t(" are")
 }
 
-func have(n int64) string {
+func (d *Document) have(n int64) string {
 	if n == 1 {
-		return "1 has"
+		return d.t("1 has")
 	}
-	return comma(n) + " have"
+	return comma(n) + d.t(" have")
 }
 
 // PreviewSizes says what the stated sizes are worth, and what they show.
-func PreviewSizes(p *mailproof.Preview) string {
+func PreviewSizes(p *mailproof.Preview) string { return (&Document{}).previewSizes(p) }
+
+func (d *Document) previewSizes(p *mailproof.Preview) string {
 	if p.SizesCount {
-		return fmt.Sprintf("%s another size (RFC822.SIZE was right for all of %s and %s sampled)", have(p.SizesDiffer), comma(p.SourceSizes.Sampled), comma(p.DestinationSizes.Sampled))
+		return d.t("%s another size (RFC822.SIZE was right for all of %s and %s sampled)", d.have(p.SizesDiffer), comma(p.SourceSizes.Sampled), comma(p.DestinationSizes.Sampled))
 	}
 	for _, s := range []struct {
 		side string
 		c    mailproof.Calibration
-	}{{"source", p.SourceSizes}, {"destination", p.DestinationSizes}} {
+	}{{d.t("source"), p.SourceSizes}, {d.t("destination"), p.DestinationSizes}} {
 		if s.c.Wrong > 0 {
-			return fmt.Sprintf("sizes are no evidence: the %s states wrong ones (%s of %s sampled, by up to %s octets)", s.side, comma(s.c.Wrong), comma(s.c.Sampled), comma(s.c.Off))
+			return d.t("sizes are no evidence: the %s states wrong ones (%s of %s sampled, by up to %s octets)", s.side, comma(s.c.Wrong), comma(s.c.Sampled), comma(s.c.Off))
 		}
 	}
-	return "sizes are no evidence, as they were not calibrated on both sides"
+	return d.t("sizes are no evidence, as they were not calibrated on both sides")
 }
 
 // previewBlocks are the tables of section 4 on what the listings show.
@@ -52,26 +56,26 @@ func (d *Document) previewBlocks() []block {
 	if len(d.Previews) == 0 {
 		return nil
 	}
-	total := &table{Class: "ti", Caption: words("Preview: what the listings and headers show; identity is the Message-ID, or all core header fields where there is none"),
-		Columns: []column{{Head: "Account", Width: 19.5}, {Head: "Messages", Width: 9, Right: true}, {Head: "What was found", Width: 57.5, Pad: true}, {Head: "Not listed", Width: 14, Right: true}}}
-	examples := &table{Class: "ti", Caption: words("Preview: messages to look at"),
-		Columns: []column{{Head: "Folder", Width: 19.5}, {Head: "UID", Width: 9, Right: true}, {Head: "What it means", Width: 57.5, Pad: true}, {Head: "Side", Width: 14, Right: true}}}
+	total := &table{Class: "ti", Caption: words(d.t("Preview: what the listings and headers show; identity is the Message-ID, or all core header fields where there is none")),
+		Columns: []column{{Head: d.t("Account"), Width: 19.5}, {Head: d.t("Messages"), Width: 9, Right: true}, {Head: d.t("What was found"), Width: 57.5, Pad: true}, {Head: d.t("Not listed"), Width: 14, Right: true}}}
+	examples := &table{Class: "ti", Caption: words(d.t("Preview: messages to look at")),
+		Columns: []column{{Head: d.t("Folder"), Width: 19.5}, {Head: d.t("UID"), Width: 9, Right: true}, {Head: d.t("What it means"), Width: 57.5, Pad: true}, {Head: d.t("Side"), Width: 14, Right: true}}}
 	const most = 60
 	omitted := int64(0)
 	for i := range d.Previews {
 		p := &d.Previews[i]
-		total.Rows = append(total.Rows, row{Cells: []cell{foreign(cut(p.Account, 80)), number(p.SourceMessages, false), words(PreviewSentence(p)), number(p.NotListed, true)}})
+		total.Rows = append(total.Rows, row{Cells: []cell{foreign(cut(p.Account, 80)), number(p.SourceMessages, false), words(d.previewSentence(p)), number(p.NotListed, true)}})
 		omitted += p.Omitted
 		for _, x := range p.Examples {
 			if len(examples.Rows) == most {
 				omitted++
 				continue
 			}
-			text := cell{{Text: x.Meaning}}
+			text := cell{{Text: d.t(x.Meaning)}}
 			if len(x.Reasons) > 0 {
 				text = text.and(span{Text: ": " + cut(x.Reasons[0].String(), 240), Style: small, Foreign: true})
 			}
-			examples.Rows = append(examples.Rows, row{Cells: []cell{foreign(cut(x.Folder, 80)), words(fmt.Sprint(x.UID)), text, words(x.Side.String())}})
+			examples.Rows = append(examples.Rows, row{Cells: []cell{foreign(cut(x.Folder, 80)), words(fmt.Sprint(x.UID)), text, words(d.t(x.Side.String()))}})
 		}
 	}
 	blocks := []block{{Table: total}}
@@ -79,7 +83,7 @@ func (d *Document) previewBlocks() []block {
 		blocks = append(blocks, block{Table: examples})
 	}
 	if omitted > 0 {
-		blocks = append(blocks, note(words(comma(omitted)+" more; mailproof diff --format lines names them all.")))
+		blocks = append(blocks, note(words(comma(omitted)+d.t(" more; mailproof diff --format lines names them all."))))
 	}
 	return blocks
 }

@@ -26,18 +26,20 @@ type Sample struct {
 }
 
 // Sentence says it in words.
-func (s *Sample) Sentence() string {
-	text := fmt.Sprintf("%s of %s on the source sampled (seed %s), ", comma(s.Sampled), count(s.Population, "message"), strings.Join(s.Seeds, ", "))
+func (s *Sample) Sentence() string { return (&Document{}).sampleSentence(s) }
+
+func (d *Document) sampleSentence(s *Sample) string {
+	text := d.t("%s of %s on the source sampled (seed %s), ", comma(s.Sampled), d.count(s.Population, "message"), strings.Join(s.Seeds, ", "))
 	switch {
 	case s.Bound != nil && *s.MostBad == 0:
-		return text + "all found intact: that is every one of them"
+		return text + d.t("all found intact: that is every one of them")
 	case s.Bound != nil:
-		return text + fmt.Sprintf("all found intact: with %g %% confidence at most %s of all (%s) are not (exact hypergeometric bound); whether there are as many copies as before is not covered",
+		return text + d.t("all found intact: with %g %% confidence at most %s of all (%s) are not (exact hypergeometric bound); whether there are as many copies as before is not covered",
 			s.Confidence*100, shareUp(*s.Bound), comma(*s.MostBad))
 	case s.Bad > 0:
-		return text + fmt.Sprintf("%s of them not found intact; no bound is stated", comma(s.Bad))
+		return text + d.t("%s of them not found intact; no bound is stated", comma(s.Bad))
 	}
-	return text + "and no bound is stated: " + s.NoBound
+	return text + d.t("and no bound is stated: ") + s.NoBound
 }
 
 // shareUp writes a share as a percentage and rounds it up: a bound must not be

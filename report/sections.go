@@ -367,7 +367,7 @@ func (d *Document) limitations() section {
 		items = append(items, words(d.t("Not every message was read: ")+d.depthText(d.Depth)+"."))
 	}
 	if d.Sample != nil {
-		items = append(items, foreign(d.Sample.Sentence()+"."))
+		items = append(items, foreign(d.sampleSentence(d.Sample)+"."))
 	}
 	return section{ID: "s11", No: "11", Title: d.t("Limitations"), Blocks: []block{{Procedure: items}}}
 }
@@ -408,7 +408,7 @@ func (d *Document) signatureOf(role string, p Party) signature {
 	exceptions := d.t("%s open, %s accepted, as listed in section 8", comma(n[mailproof.Open]), comma(n[mailproof.Accepted]))
 	key := d.t("compared out of band")
 	if d.Evidence.KeyFingerprint == "" {
-		key = notSealed
+		key = d.t(notSealed)
 	}
 	return signature{Role: role, Of: cut(or(p.Organisation, p.Role), 60), Name: cut(p.Name, 60), Items: []definition{
 		{d.t("Findings read"), words(d.t("sections 1 to 13"))},

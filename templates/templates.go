@@ -5,7 +5,8 @@ package templates
 
 import "embed"
 
-// FS holds report.html, a template of html/template, report.css and list.js.
+// FS holds report.html, a template of html/template, report.css, list.js, and
+// the texts of each language: texts/en.toml has all that there are.
 //
-//go:embed report.html report.css list.js
+//go:embed report.html report.css list.js texts/*.toml
 var FS embed.FS
