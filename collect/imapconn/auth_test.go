@@ -46,7 +46,7 @@ func TestScramVectors(t *testing.T) {
 				t.Error("a proof before the server has spoken")
 			}
 			proof, err := s.Next([]byte(tt.server))
-			if err != nil || string(proof) != tt.proof {
+			if err != nil || string(proof) != tt.proof || !s.tested() {
 				t.Fatalf("%q %v", proof, err)
 			}
 			if s.satisfied() == nil {
@@ -210,6 +210,7 @@ func TestScramDistrust(t *testing.T) {
 		{name: "weak count", edit: func(step int, m string) string { return strings.Replace(m, "i=4096", "i=1", 1) }, complete: "BAD cancelled", text: "without TLS"},
 		{name: "endless count", edit: func(step int, m string) string { return strings.Replace(m, "i=4096", "i=99999999", 1) }, complete: "BAD cancelled", text: "iteration count"},
 		{name: "extension", edit: func(step int, m string) string { return "m=x," + m }, complete: "BAD cancelled", text: "in this order"},
+		{name: "wrong password", edit: func(step int, m string) string { return map[int]string{1: m}[step] }, complete: "NO [AUTHENTICATIONFAILED] no", text: "AUTHENTICATIONFAILED"},
 		{name: "refused", edit: func(step int, m string) string { return map[int]string{1: m, 2: "e=invalid-proof"}[step] }, complete: "NO no", text: "invalid-proof"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,10 +292,13 @@ func TestScramPlus(t *testing.T) {
 		version uint16
 		binding string
 		false_  bool // as behind one who relays
+		says    string
+		then    string // mechanism
 	}{
-		{"TLS 1.3", tls.VersionTLS13, "p=tls-exporter", false},
-		{"TLS 1.2", tls.VersionTLS12, "p=tls-unique", false},
-		{"relayed", tls.VersionTLS13, "p=tls-exporter", true},
+		{"TLS 1.3", tls.VersionTLS13, "p=tls-exporter", false, "", "SCRAM-SHA-256-PLUS"},
+		{"TLS 1.2", tls.VersionTLS12, "p=tls-unique", false, "", "SCRAM-SHA-256-PLUS"},
+		{"relayed", tls.VersionTLS13, "p=tls-exporter", true, "NO [AUTHENTICATIONFAILED] no", ""},
+		{"no binding", tls.VersionTLS13, "n,,", true, "NO bad protocol / cancel", "SCRAM-SHA-256"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := &scramServer{kind: scramSHA256, password: "s3cret"}
@@ -312,10 +316,13 @@ func TestScramPlus(t *testing.T) {
 				}
 				c.serve(func(cmd commandLine) bool {
 					mech, initial, _ := strings.Cut(cmd.args, " ")
-					if cmd.name == "AUTHENTICATE" && mech == "SCRAM-SHA-256-PLUS" && server.run(c, initial) {
+					if mech == "SCRAM-SHA-256" {
+						server.binding = nil
+					}
+					if cmd.name == "AUTHENTICATE" && strings.HasPrefix(mech, "SCRAM-SHA-256") && server.run(c, initial) {
 						c.line("%s OK [CAPABILITY IMAP4rev1] hi", cmd.tag)
 					} else {
-						c.line("%s NO [AUTHENTICATIONFAILED] no", cmd.tag)
+						c.line("%s %s", cmd.tag, tt.says)
 					}
 					return true
 				})
@@ -323,13 +330,13 @@ func TestScramPlus(t *testing.T) {
 			config := f.config()
 			config.Endpoint.Security, config.RootCAs = mailproof.ImplicitTLS, pool
 			r, err := DialReader(context.Background(), config)
-			if tt.false_ {
+			if tt.then == "" {
 				if mailproof.KindOf(err) != mailproof.ErrAuth {
 					t.Errorf("relayed: %v", err)
 				}
 				return
 			}
-			if err != nil || r.Server().Mechanism != "SCRAM-SHA-256-PLUS" || !strings.HasPrefix(server.gs2, tt.binding) {
+			if err != nil || r.Server().Mechanism != tt.then || !strings.HasPrefix(server.gs2, tt.binding) {
 				t.Fatalf("%v, header %q", err, server.gs2)
 			}
 			r.link.drop()

@@ -130,7 +130,8 @@ type scram struct {
 	reason    string // the server's e=
 }
 
-func (s *scram) tested() bool { return s.step > 1 }
+// tested holds from the client-final-message on.
+func (s *scram) tested() bool { return s.step > 0 }
 func (s *scram) said() string { return s.reason }
 
 // satisfied says whether the server has proven that it knows the password. One

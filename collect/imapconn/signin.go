@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/emersion/go-sasl"
 
@@ -80,6 +81,40 @@ type attempt struct {
 	said string
 }
 
+// bindingFailed reports whether it was not the password that was refused but the
+// binding to the TLS connection: some servers know none for TLS 1.3, and offer it
+// all the same. Cyrus SASL says so in these words, others by RFC 5802 §7.
+func (a attempt) bindingFailed() bool {
+	text := strings.ToLower(a.status.text + a.said)
+	return !a.status.ok() && (strings.Contains(text, "bad protocol") || strings.Contains(text, "channel-binding") || strings.Contains(text, "channel binding"))
+}
+
+func binds(m mechanism) bool { return strings.HasSuffix(m.name, "-PLUS") }
+
+// unbound are the servers, HOST:PORT, with which no binding came about: others
+// are not made to wait for the same refusal, which some servers delay.
+var unbound servers
+
+type servers struct {
+	mu  sync.Mutex
+	set map[string]bool
+}
+
+func (s *servers) has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.set[name]
+}
+
+func (s *servers) add(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil {
+		s.set = map[string]bool{}
+	}
+	s.set[name] = true
+}
+
 // choose returns the mechanisms that may be tried, in order. Without TLS those
 // that keep the secret to themselves come first, and if the server offers one
 // of them no other is tried: a refusal must not talk us into sending the
@@ -142,12 +177,19 @@ func (w *wire) signIn(c Config, l login) (name string, err error) {
 	l.caps = w.caps
 	var last error
 	for _, m := range choose(w.caps, l, c.Endpoint, kinds...) {
+		if binds(m) && c.Endpoint.Auth == "" && unbound.has(w.server) {
+			continue
+		}
 		got, err := w.try(m, op, l)
+		if binds(m) && got.bindingFailed() {
+			unbound.add(w.server)
+			got.tested = false // it was the binding that failed
+		}
 		switch {
 		case errors.Is(err, errNotHere):
 			continue
 		case errors.Is(err, errDistrust):
-			return "", fail(fmt.Errorf("%s: %w", m.name, err))
+			return "", &SignInError{m.name, fail(fmt.Errorf("%s: %w", m.name, err))}
 		case err != nil:
 			return "", err
 		case got.status.ok():
@@ -157,7 +199,7 @@ func (w *wire) signIn(c Config, l login) (name string, err error) {
 			}
 			return m.name, w.capability()
 		}
-		last = w.refusedSignIn(op, got)
+		last = &SignInError{Mechanism: m.name, Err: w.refusedSignIn(op, got)}
 		if got.tested && got.status.typ != "BAD" {
 			break
 		}
@@ -167,6 +209,18 @@ func (w *wire) signIn(c Config, l login) (name string, err error) {
 	}
 	return "", fail(noMechanism(w.caps, c, l, kinds[len(kinds)-1]))
 }
+
+// SignInError says by which mechanism a sign-in was refused. Its text is that of
+// the [mailproof.ServerError] within.
+type SignInError struct {
+	Mechanism string
+	Err       error
+}
+
+func (e *SignInError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the server said.
+func (e *SignInError) Unwrap() error { return e.Err }
 
 // refusedSignIn is the error of a refused attempt, with what the mechanism
 // itself carried of the server's reasons.

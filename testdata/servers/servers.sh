@@ -9,7 +9,9 @@ port_dovecot=${MAILPROOF_PORT_DOVECOT:-24301}
 port_dovecot2=${MAILPROOF_PORT_DOVECOT2:-24303}
 port_cyrus=${MAILPROOF_PORT_CYRUS:-24310}
 port_courier=${MAILPROOF_PORT_COURIER:-24320}
-servers="dovecot dovecot2 cyrus courier"
+port_dovecotauth=${MAILPROOF_PORT_DOVECOTAUTH:-24330}
+port_cyrusauth=${MAILPROOF_PORT_CYRUSAUTH:-24332}
+servers="dovecot dovecot2 cyrus courier dovecotauth cyrusauth"
 
 die() { echo "servers.sh: $*" >&2; exit 1; }
 
@@ -61,7 +63,7 @@ greeting() (
 pidfile() {
   case $1 in
   dovecot*) echo "$volatile/$1/run/master.pid" ;;
-  cyrus) echo "$volatile/cyrus/master.pid" ;;
+  cyrus*) echo "$volatile/$1/master.pid" ;;
   courier) echo "$volatile/courier/imapd.pid" ;;
   *) die "no server named $1: there are $servers" ;;
   esac
@@ -100,6 +102,23 @@ certificates() {
   cat "$c/key.pem" "$c/cert.pem" >"$c/courier.pem"
 }
 
+# Who signs in with a certificate, and what signs access tokens.
+client_credentials() {
+  local c=$state/certs
+  if [ ! -s "$c/client.pem" ] || [ "$c/ca.pem" -nt "$c/client.pem" ]; then
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=auth-cert -keyout "$c/client-key.pem" -out "$c/request.pem" 2>/dev/null
+    openssl x509 -req -in "$c/request.pem" -CA "$c/ca.pem" -CAkey "$c/ca-key.pem" -CAcreateserial -days 3650 -out "$c/client.pem" 2>/dev/null \
+      -extfile <(printf 'extendedKeyUsage=clientAuth\n')
+  fi
+  # Dovecot looks for the key of a token by its azp, algorithm and kid.
+  local k=$state/tokens/default/HS256
+  if [ ! -s "$k/default" ]; then
+    mkdir -p "$k"
+    openssl rand -base64 32 | tr -d '\n' >"$k/default"
+    chmod -R a+rX "$state/tokens" # a test key, which Dovecot's user reads
+  fi
+}
+
 unpack() { # ROOT PACKAGE…
   local root=$1 deb
   shift
@@ -135,10 +154,12 @@ setup() {
   chmod 1777 "$state/log"
   chown 5000:5000 "$volatile/mail"
   certificates
+  client_credentials
   if [ "$here/fakeauth/main.go" -nt "$state/bin/fakeauth" ]; then
     (cd "$repo" && go build -o "$state/bin/fakeauth" ./testdata/servers/fakeauth)
   fi
   unpack "$cyrus" cyrus-imapd cyrus-common
+  unpack "$state/sasl-root" sasl2-bin
   setup_courier
 }
 
@@ -161,6 +182,47 @@ start_dovecot() { # NAME
   daemon "$1" dovecot -c "$d/dovecot.conf"
 }
 stop_dovecot() { dovecot -c "$volatile/$1/dovecot.conf" stop; }
+
+# Dovecot with every mechanism: plain passwords are known, so that all that are
+# made of them can be had; access tokens are JWTs that it checks itself.
+start_dovecotauth() {
+  local d=$volatile/dovecotauth p
+  p=$(port dovecotauth)
+  mkdir -p "$d" "$volatile/mail/dovecotauth"
+  chown 5000:5000 "$volatile/mail/dovecotauth"
+  fill "$here/dovecot/auth.conf" "$d/dovecot.conf" -e "s#@NAME@#dovecotauth#g; s#@PORT@#$p#g; s#@TLSPORT@#$((p + 1))#g"
+  fill "$here/dovecot/oauth2.conf" "$d/oauth2.conf"
+  daemon dovecotauth dovecot -c "$d/dovecot.conf"
+}
+
+# Cyrus with passwords in a database of Cyrus SASL, which SCRAM needs, and a
+# user "proxy" that may sign in for others.
+start_cyrusauth() {
+  local d=$volatile/cyrusauth p u f
+  p=$(port cyrusauth)
+  mkdir -p "$d"/conf/{db,socket,proc,log,msg,user,quota,lock} "$d/spool"
+  rm -f "$d/conf/sasldb2"
+  for u in auth-anna auth-bob cyrus; do
+    printf pw | "$state/sasl-root/usr/sbin/saslpasswd2" -p -c -f "$d/conf/sasldb2" -u localhost "$u"
+  done
+  printf proxypw | "$state/sasl-root/usr/sbin/saslpasswd2" -p -c -f "$d/conf/sasldb2" -u localhost proxy
+  chown -R mail:mail "$d/conf" "$d/spool"
+  fill "$here/cyrus/cyrus.conf" "$d/cyrus.conf" -e "s#@PORT@#$p#g; s#@TLSPORT@#$((p + 1))#g"
+  sed -i "s#$volatile/cyrus/#$volatile/cyrusauth/#g" "$d/cyrus.conf"
+  fill "$here/cyrus/imapd.conf" "$d/imapd.conf"
+  sed -i "s#$volatile/cyrus/#$volatile/cyrusauth/#g; /^sasl_/d" "$d/imapd.conf"
+  cat >>"$d/imapd.conf" <<END
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_sasldb_path: $d/conf/sasldb2
+sasl_mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256
+proxyservers: proxy
+failedloginpause: 0
+END
+  LD_LIBRARY_PATH=$cyrus/usr/lib/$(gcc -print-multiarch) daemon cyrusauth \
+    "$cyrus/usr/lib/cyrus/bin/master" -C "$d/imapd.conf" -M "$d/cyrus.conf" -p "$d/master.pid" -d -L "$state/log/cyrusauth"
+}
+stop_cyrusauth() { terminate "$volatile/cyrusauth/master.pid"; }
 
 start_cyrus() {
   local d=$volatile/cyrus p
@@ -280,7 +342,8 @@ environment() {
   for s in $servers; do
     echo "export MAILPROOF_${s^^}=127.0.0.1:$(port "$s") MAILPROOF_${s^^}_TLS=127.0.0.1:$(($(port "$s") + 1))"
   done
-  echo "export MAILPROOF_TEST_CA=$state/certs/ca.pem"
+  echo "export MAILPROOF_TEST_CA=$state/certs/ca.pem MAILPROOF_TEST_CLIENT=$state/certs/client.pem MAILPROOF_TEST_CLIENT_KEY=$state/certs/client-key.pem"
+  echo "export MAILPROOF_TEST_TOKEN_KEY=$state/tokens/default/HS256/default"
 }
 
 each() { # FUNCTION SERVER|all
@@ -305,7 +368,7 @@ wipe)
   [ -d "$state" ] || exit 0
   locked
   each stop all
-  rm -rf "$volatile" "$cyrus" "$courier" "$state"/{log,bin,certs,lock}
+  rm -rf "$volatile" "$cyrus" "$courier" "$state"/{log,bin,certs,tokens,sasl-root,lock}
   rmdir --ignore-fail-on-non-empty "$state"
   ;;
 *) sed -n '3,8p' "$here/README" >&2; exit 2 ;;
