@@ -83,6 +83,11 @@ func fillEverything(t *testing.T, l *Ledger) {
 	ok(t, l.RecordReadiness(ctx, Readiness{Taken: time.Now(), Ready: true, Findings: []mailproof.Finding{{Check: "server.tls"}}, Accounts: []ReadinessAccount{{Account: "anna", Result: "ready"}}}))
 	ok(t, l.DecideFindings(ctx, []FindingDecision{{Check: "mx.leftover", By: "me"}}))
 	ok(t, l.RecordSeal(ctx, Seal{Bundle: "mp1-0011223344556677", Sealed: time.Now(), Roots: []Root{{Tree: "data/source.jsonl", Size: 1}}}))
+	ok(t, l.NoteTraffic(ctx, Traffic{Day: time.Now(), Account: "anna", Side: mailproof.Source, Read: 1}))
+	gone := []Deletion{{Pass: copying, AppendedBy: copying, T0: mailproof.Hash{1}, Source: keyOf(mailproof.Source, 2), Destination: keyOf(mailproof.Destination, 2)}}
+	ok(t, l.IntendDeletions(ctx, gone))
+	gone[0].State = Deleted
+	ok(t, l.RecordDeletions(ctx, gone))
 }
 
 func TestResultRoundTrip(t *testing.T) {
