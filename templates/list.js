@@ -32,7 +32,7 @@
   };
 
   const mark = id => {
-    const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), use = document.createElementNS(ns, "use");
+    const ns = document.querySelector("svg").namespaceURI, svg = document.createElementNS(ns, "svg"), use = document.createElementNS(ns, "use");
     svg.setAttribute("class", "sw");
     svg.setAttribute("viewBox", "0 0 12 12");
     svg.setAttribute("aria-hidden", "true");
