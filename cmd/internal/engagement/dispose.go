@@ -299,25 +299,21 @@ func (e *Engagement) recordedDiff(ctx context.Context, out *Disposed) (mailproof
 	if err != nil {
 		return 0, err
 	}
+	scans := map[string]readings{}
+	for i := range out.Before.Accounts {
+		a := &out.Before.Accounts[i]
+		scans[a.Account] = readings{a.SourceScan.Pass, a.DestinationScan.Pass}
+	}
 	same := pass != 0
 	for i := range out.Exceptions {
 		x := &out.Exceptions[i]
 		was, ok := recorded[x.ID]
-		same = same && ok && was.Verdict == x.Verdict && slices.Equal(was.Reasons, x.Reasons) && was.SourcePass == out.scan(x.Account).source && was.DestinationPass == out.scan(x.Account).destination
+		same = same && ok && was.Verdict == x.Verdict && slices.Equal(was.Reasons, x.Reasons) && scans[x.Account] == (readings{was.SourcePass, was.DestinationPass})
 	}
 	if same {
 		return pass, nil
 	}
 	return e.recordDiff(ctx, out.Before)
-}
-
-// scan is what the comparison of an account rests on.
-func (d *Disposed) scan(account string) readings {
-	i := slices.IndexFunc(d.Before.Accounts, func(a mailproof.AccountResult) bool { return a.Account == account })
-	if i < 0 {
-		return readings{}
-	}
-	return readings{d.Before.Accounts[i].SourceScan.Pass, d.Before.Accounts[i].DestinationScan.Pass}
 }
 
 // gone says what is known of exceptions that are no longer found.

@@ -46,7 +46,6 @@ type facts struct {
 	copyPasses   map[string]mailproof.PassID
 	c            Comparison
 	verdict      mailproof.Verdict
-	lead         string
 	dns          []ledger.DNSResult
 	decided      said
 	domains      []string
@@ -67,16 +66,8 @@ func (e *Engagement) facts(ctx context.Context, c Comparison) (*facts, error) {
 	if f.accounts, err = e.everybody(ctx); err != nil {
 		return nil, err
 	}
-	for _, name := range f.accounts {
-		for side, scans := range f.scans {
-			s, _, ok, err := e.ledger.LatestScan(ctx, name, side)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				scans[name] = s
-			}
-		}
+	if err := e.latestScans(ctx, f); err != nil {
+		return nil, err
 	}
 	if f.passes, err = e.ledger.Passes(ctx); err != nil {
 		return nil, err
@@ -109,6 +100,36 @@ func (e *Engagement) facts(ctx context.Context, c Comparison) (*facts, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// latestScans are those that the comparison rests on; only accounts that it left
+// out are looked up.
+func (e *Engagement) latestScans(ctx context.Context, f *facts) error {
+	compared := map[string]bool{}
+	for i := range f.c.Accounts {
+		a := &f.c.Accounts[i]
+		compared[a.Account] = true
+		for side, s := range map[mailproof.Side]mailproof.Scan{mailproof.Source: a.SourceScan, mailproof.Destination: a.DestinationScan} {
+			if s.Pass != 0 {
+				f.scans[side][a.Account] = s
+			}
+		}
+	}
+	for _, name := range f.accounts {
+		if compared[name] {
+			continue
+		}
+		for side, scans := range f.scans {
+			s, _, ok, err := e.ledger.LatestScan(ctx, name, side)
+			if err != nil {
+				return err
+			}
+			if ok {
+				scans[name] = s
+			}
+		}
+	}
+	return nil
 }
 
 // factsOfVerdict rolls the verdict as the report does.
@@ -424,17 +445,21 @@ func (f *facts) copied() measurement {
 	if len(f.accounts) == 0 {
 		return measurement{}
 	}
+	results := map[string]*mailproof.AccountResult{}
+	for i := range f.c.Accounts {
+		results[f.c.Accounts[i].Account] = &f.c.Accounts[i]
+	}
 	byUs, byOthers := 0, 0
 	var not []string
 	var last mailproof.PassID
 	for _, name := range f.accounts {
-		i := slices.IndexFunc(f.c.Accounts, func(a mailproof.AccountResult) bool { return a.Account == name })
+		a := results[name]
 		pass, ok := f.copyPasses[name]
 		switch {
 		case ok:
 			byUs++
 			last = max(last, pass)
-		case i >= 0 && f.nothingMissing(&f.c.Accounts[i]):
+		case a != nil && nothingMissing(a):
 			byOthers++
 		default:
 			not = append(not, name)
@@ -452,7 +477,7 @@ func (f *facts) copied() measurement {
 	return measurement{state: mailproof.RunbookDone, basis: fmt.Sprintf("pass %d: %s copied", last, of)}
 }
 
-func (f *facts) nothingMissing(a *mailproof.AccountResult) bool {
+func nothingMissing(a *mailproof.AccountResult) bool {
 	return a.SourceScan.State == mailproof.PassDone && a.DestinationScan.State == mailproof.PassDone &&
 		a.Counts.SourceMessages > 0 && a.Counts.Missing+a.Counts.DuplicateCollapsed+a.Counts.Unverifiable == 0
 }

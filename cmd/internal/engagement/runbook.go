@@ -164,17 +164,17 @@ func (f *facts) judge(s stepData, a *mailproof.Attestation) RunbookItem {
 	}
 	said := a != nil && !a.NotApplicable
 	switch {
+	case s.Evidence == mailproof.MeasuredAndAttested && item.State == mailproof.RunbookDone:
+		f.agree(&item, said)
 	case a != nil && a.NotApplicable:
 		// What was measured weighs more than a word that there is nothing to
-		// measure.
-		if item.State == mailproof.RunbookOpen {
+		// measure, and some steps every engagement has.
+		if item.State == mailproof.RunbookOpen && s.Optional {
 			item.State = mailproof.RunbookNotApplicable
 		}
 	case s.Evidence == mailproof.Attested && said,
 		s.Evidence == mailproof.MeasuredOrAttested && item.State == mailproof.RunbookOpen && said:
 		item.State = mailproof.RunbookDone
-	case s.Evidence == mailproof.MeasuredAndAttested && item.State == mailproof.RunbookDone:
-		f.agree(&item, said)
 	}
 	if item.Holds() {
 		item.Next = ""

@@ -12,6 +12,7 @@ CREATE TABLE header (
   reason  TEXT CHECK ((reason IS NULL) = (detail IS NOT NULL))
 ) STRICT;
 CREATE INDEX header_message ON header (message, id);
+CREATE INDEX header_pass ON header (pass, message); -- for the chain
 
 CREATE TRIGGER header_keep BEFORE DELETE ON header BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: header'); END;
 CREATE TRIGGER header_fixed BEFORE UPDATE ON header BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: header'); END;
