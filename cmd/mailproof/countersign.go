@@ -66,7 +66,9 @@ func (a *app) countersign(ctx context.Context, path string, f *countersignFlags)
 	if err != nil {
 		return err
 	}
-	v, err := evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust})
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	v, err := evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust, Progress: a.lineProgress("verify")})
 	if err != nil {
 		return err
 	}

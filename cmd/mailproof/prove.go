@@ -94,6 +94,8 @@ func (a *app) prove(ctx context.Context, f *proveFlags, w evidence.Wanted) error
 		}
 		w.Account, w.Folder = reveal.Of(evidence.FieldAccount, w.Account), reveal.Of(evidence.FieldFolder, w.Folder)
 	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	bundle := a.bundlePath(f.bundle)
 	kept := f.kept
 	if kept == "" {

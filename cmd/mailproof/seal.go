@@ -167,6 +167,7 @@ func (a *app) sealOptions(ctx context.Context, f *sealFlags) (o engagement.SealO
 		}
 		o.SignPDF = func(path string) error { return pdfsign.SignFile(path, signer, time.Now()) }
 	}
+	o.Progress = a.lineProgress("seal")
 	o.Key, err = a.sealingKey(ctx, f)
 	return o, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"html"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -165,4 +166,32 @@ func bundleTexts(t *testing.T, dir string) map[string]string {
 		texts["pdf attachment "+f.Name()] = string(data)
 	}
 	return texts
+}
+
+// The report in the bundle cites the bundle that it lies in, in all three
+// media.
+func TestSealedReportCites(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	job := migrated(t, "anna@northgate.example")
+	var s sealJSON
+	must(t, json.Unmarshal([]byte(mailproofOK(t, 1, "seal", "--dir", job, "--json")), &s))
+	texts := bundleTexts(t, s.Directory)
+	page, pdf := html.UnescapeString(texts["report/report.html"]), strings.Join(strings.Fields(texts["pdf text"]), "")
+	cited := []string{s.Bundle, s.Fingerprint}
+	for _, r := range s.Roots {
+		cited = append(cited, r.Hash)
+	}
+	if len(cited) != 5 {
+		t.Fatalf("cited: %q", cited)
+	}
+	for _, c := range cited {
+		for name, text := range map[string]string{"HTML": page, "PDF": pdf, "JSON": texts["report/report.json"]} {
+			if !strings.Contains(text, c) {
+				t.Errorf("the %s does not cite %s", name, c)
+			}
+		}
+	}
+	if strings.Contains(page, "not sealed") || strings.Contains(texts["pdf text"], "not sealed") {
+		t.Error("a sealed report says that it is not sealed")
+	}
 }

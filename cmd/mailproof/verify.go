@@ -112,8 +112,10 @@ type verifyJSON struct {
 }
 
 func (a *app) verify(ctx context.Context, path string, trust evidence.Trust, asJSON bool) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	started := time.Now()
-	v, err := evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust})
+	v, err := evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust, Progress: a.lineProgress("verify")})
 	if err != nil {
 		if errors.Is(err, evidence.ErrNoBundle) {
 			return hinted{err, "give the directory or the zip of a bundle: mailproof verify PATH"}

@@ -3,6 +3,7 @@ package evidence
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -432,17 +433,42 @@ func (v *verifier) checkCitations(r *reportJSON) {
 	if !v.files[fileReportHTML] {
 		return
 	}
-	data, err := readSmall(v.store, fileReportHTML, maxReport)
+	missing, err := v.notIn(fileReportHTML, append([]string{v.info[labelID], v.signer.Fingerprint()}, hashes(want)...))
 	if err != nil {
 		v.problem(CheckReport, fileReportHTML, 0, "%s", readError(err))
-		return
 	}
-	text := html.UnescapeString(string(data))
-	for _, s := range append([]string{v.info[labelID], v.signer.Fingerprint()}, hashes(want)...) {
-		if s != "" && !strings.Contains(text, s) {
-			v.problem(CheckReport, fileReportHTML, 0, "does not cite %s", s)
+	for _, s := range missing {
+		v.problem(CheckReport, fileReportHTML, 0, "does not cite %s", s)
+	}
+}
+
+// htmlOverlap is longer than any citation with each of its characters escaped.
+const htmlOverlap = 1 << 10
+
+// notIn looks for texts in a page, piece by piece: it may hold every message.
+func (v *verifier) notIn(name string, texts []string) (missing []string, err error) {
+	f, err := v.store.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	missing = slices.DeleteFunc(texts, func(s string) bool { return s == "" })
+	piece := make([]byte, 0, 1<<20)
+	for len(missing) > 0 {
+		keep := min(len(piece), htmlOverlap)
+		copy(piece[:keep], piece[len(piece)-keep:])
+		n, err := io.ReadFull(f, piece[keep:cap(piece)])
+		piece = piece[:keep+n]
+		page := html.UnescapeString(string(piece))
+		missing = slices.DeleteFunc(missing, func(s string) bool { return strings.Contains(page, s) })
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
+	return missing, nil
 }
 
 func hashes(roots []VerifiedRoot) []string {

@@ -45,6 +45,16 @@ var ErrHistory = errors.New("the history of the ledger does not hold")
 // the one in the bundle.
 func (e *Engagement) Seal(ctx context.Context, o SealOptions) (evidence.Sealed, *report.Document, error) {
 	var none evidence.Sealed
+	// There is nothing to drain: a bundle is whole or is not there.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-e.Stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	if err := e.historyHolds(ctx); err != nil {
 		return none, nil, err
 	}
