@@ -133,7 +133,7 @@ func messageID(body io.Reader) (string, error) {
 			return "", nil
 		case folded && (text[0] == ' ' || text[0] == '\t'):
 			return strings.TrimSpace(text), nil
-		case ok && strings.EqualFold(strings.TrimSpace(name), "Message-ID"):
+		case ok && strings.EqualFold(strings.TrimRight(name, " \t"), "Message-ID"):
 			if value = strings.TrimSpace(value); value != "" {
 				return value, nil
 			}
