@@ -247,8 +247,7 @@ type interrupted struct{ error }
 // Unwrap is not there on purpose: what is beneath must not be seen.
 
 func (b *bodies) pause(ctx context.Context, pace backoff.BackOff, cause error) error {
-	wait := max(pace.NextBackOff(), min(suggestedBackoff(cause), maxPatience))
-	return sleep(ctx, wait)
+	return b.r.link.wait(ctx, pace.NextBackOff(), cause)
 }
 
 // remaining takes out of the batches what was read or set aside.

@@ -16,6 +16,7 @@ import (
 const (
 	DefaultConnectTimeout  = 30 * time.Second
 	DefaultProgressTimeout = 60 * time.Second
+	DefaultKeepAlive       = 2 * time.Minute
 )
 
 // Config says whom to sign in as, where, and how patiently.
@@ -31,6 +32,14 @@ type Config struct {
 	// due, and how long it may refuse to take octets. Every octet that passes
 	// starts it anew.
 	ProgressTimeout time.Duration
+
+	// KeepAlive is how long a connection may lie idle before a NOOP is sent; 0
+	// means DefaultKeepAlive, less than 0 never. Servers hang up after 30
+	// minutes (RFC 9051 §5.4), and what lies in between often after five.
+	KeepAlive time.Duration
+	// Waiting is told of every pause before a connection is made anew, with
+	// what led to it; may be nil.
+	Waiting func(cause error, pause time.Duration)
 
 	// RootCAs are the trust anchors; nil stands for the system's. The
 	// endpoint's CAFile adds to them.
@@ -58,6 +67,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ProgressTimeout <= 0 {
 		c.ProgressTimeout = DefaultProgressTimeout
+	}
+	if c.KeepAlive == 0 {
+		c.KeepAlive = DefaultKeepAlive
 	}
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext

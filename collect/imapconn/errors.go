@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -83,26 +81,6 @@ func kindOfRefusal(st status) mailproof.ErrorKind {
 		return mailproof.ErrConnection
 	}
 	return mailproof.ErrRefused
-}
-
-var backoffTime = regexp.MustCompile(`(?i)suggested backoff time: *(\d{1,9}) *milliseconds`)
-
-// suggestedBackoff returns how long the server asked to be left alone
-// (Exchange Online), or 0.
-func suggestedBackoff(err error) time.Duration {
-	var se *mailproof.ServerError
-	if !errors.As(err, &se) {
-		return 0
-	}
-	m := backoffTime.FindStringSubmatch(se.Text)
-	if m == nil {
-		return 0
-	}
-	ms, err := strconv.Atoi(m[1])
-	if err != nil {
-		return 0
-	}
-	return time.Duration(ms) * time.Millisecond
 }
 
 // masker takes secrets out of what a server says: some echo the command that

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/mailproof/mailproof"
 )
 
@@ -22,6 +20,7 @@ type link struct {
 	mu     sync.Mutex // held by the one call that is served
 	s      *session   // nil, or lost, between connections
 	closed bool
+	stop   func() // ends the keep-alive
 
 	infoMu sync.Mutex
 	info   mailproof.ServerInfo // of the last connection
@@ -29,9 +28,6 @@ type link struct {
 
 // tries is how often a call that only reads is attempted in all.
 const tries = 4
-
-// maxPatience is the longest pause that a server may ask for.
-const maxPatience = 10 * time.Minute
 
 func (l *link) server() mailproof.ServerInfo {
 	l.infoMu.Lock()
@@ -78,61 +74,55 @@ func (l *link) drop() {
 func retryable(err error) bool {
 	switch mailproof.KindOf(err) {
 	case mailproof.ErrConnection, mailproof.ErrProtocol, mailproof.ErrThrottled, mailproof.ErrUnreachable:
-		return !errors.Is(err, ErrUIDValidityChanged)
+		// What a day's limit cut off is not had again by asking.
+		return !errors.Is(err, ErrUIDValidityChanged) && mailproof.ThrottleOf(err).Kind != mailproof.ThrottleDaily
 	}
 	return false
 }
 
 // retry carries out something that only reads, up to tries times, on a new
-// connection after each failure.
+// connection after each failure. A server that asks for patience gets it, and
+// that counts apart: see [link.wait].
 func (l *link) retry(ctx context.Context, f func(*session) error) error {
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+	pace := l.config.backoff()
+	pace.Reset()
+	failed, asked := 0, 0
+	for {
 		s, err := l.session(ctx)
 		if err == nil {
 			err = f(s)
 		}
-		return struct{}{}, l.again(ctx, err)
-	}, backoff.WithBackOff(l.config.backoff()), backoff.WithMaxTries(tries), backoff.WithMaxElapsedTime(0))
-	return unwrapRetry(err)
+		if err == nil || ctx.Err() != nil || !retryable(err) {
+			return err
+		}
+		l.drop()
+		if mailproof.ThrottleOf(err).Kind != mailproof.NoThrottle {
+			asked++
+		} else {
+			failed++
+		}
+		if failed >= tries || asked >= maxThrottles {
+			return err
+		}
+		if err := l.wait(ctx, pace.NextBackOff(), err); err != nil {
+			return err
+		}
+	}
 }
 
-// again marks what is not worth another attempt, and waits as long as the
-// server asks for.
-func (l *link) again(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil || !retryable(err) {
-		return backoff.Permanent(err)
-	}
-	l.drop()
-	l.config.Log.DebugContext(ctx, "imap connection lost, trying again", "server", l.config.Endpoint.Address(), "error", err)
-	if pause := suggestedBackoff(err); pause > 0 {
-		return &patience{&backoff.RetryAfterError{Duration: min(pause, maxPatience)}, err}
-	}
-	return err
-}
+// maxThrottles is how often in a row a server may ask for patience over one
+// call.
+const maxThrottles = 8
 
-// patience carries the pause that a server asked for beside its error.
-type patience struct {
-	pause *backoff.RetryAfterError
-	err   error
-}
-
-func (p *patience) Error() string   { return p.err.Error() }
-func (p *patience) Unwrap() []error { return []error{p.pause, p.err} }
-
-// unwrapRetry takes off what only served the pacing.
-func unwrapRetry(err error) error {
-	var p *patience
-	if errors.As(err, &p) {
-		return p.err
+// wait is the pause before a new connection: ours, or the one that the server
+// asked for where that is longer. Who watches is told of it.
+func (l *link) wait(ctx context.Context, pause time.Duration, cause error) error {
+	pause = max(pause, mailproof.ThrottleOf(cause).Wait)
+	l.config.Log.DebugContext(ctx, "imap connection lost, trying again", "server", l.config.Endpoint.Address(), "pause", pause, "error", cause)
+	if l.config.Waiting != nil {
+		l.config.Waiting(cause, pause)
 	}
-	var permanent *backoff.PermanentError
-	if errors.As(err, &permanent) {
-		return permanent.Unwrap()
-	}
-	return err
+	return sleep(ctx, pause)
 }
 
 func (l *link) close() error {
@@ -143,6 +133,9 @@ func (l *link) close() error {
 		l.s = nil
 	}
 	l.closed = true
+	if l.stop != nil {
+		l.stop()
+	}
 	return nil
 }
 
@@ -155,6 +148,7 @@ func newLink(ctx context.Context, c Config) (*link, error) {
 	if _, err := l.session(ctx); err != nil {
 		return nil, err
 	}
+	l.stop = l.keepAlive()
 	return l, nil
 }
 

@@ -352,10 +352,10 @@ func TestCancel(t *testing.T) {
 // A pause that the server asks for is kept, but not for ever.
 func TestSuggestedBackoff(t *testing.T) {
 	err := masker{}.refusal("x", "y", status{typ: "NO", text: "Request is throttled. Suggested Backoff Time: 1500 milliseconds"})
-	if got := suggestedBackoff(fmt.Errorf("wrapped: %w", err)); got != 1500*time.Millisecond || err.Kind != mailproof.ErrThrottled {
+	if got := mailproof.ThrottleOf(fmt.Errorf("wrapped: %w", err)).Wait; got != 1500*time.Millisecond || err.Kind != mailproof.ErrThrottled {
 		t.Errorf("%v, %v", got, err.Kind)
 	}
-	if got := suggestedBackoff(errors.New("Suggested Backoff Time: 5 milliseconds")); got != 0 {
+	if got := mailproof.ThrottleOf(errors.New("Suggested Backoff Time: 5 milliseconds")).Wait; got != 0 {
 		t.Errorf("%v of an error that no server made", got)
 	}
 }

@@ -95,12 +95,12 @@ const maxLosses = 6
 // that are certainly not there on the list of what is sent again. Nothing is
 // in flight.
 func (s *Sender) recover(ctx context.Context, doubt []pending, lost error) error {
-	if lost != nil {
+	if lost := s.heed(lost); lost != nil {
 		s.losses++
-		if ctx.Err() != nil || endsForGood(lost) || s.losses >= maxLosses {
+		if ctx.Err() != nil || endsForGood(lost) || s.losses >= mostLosses(lost) {
 			return errors.Join(lost, s.giveUp(ctx, doubt, lost))
 		}
-		if err := s.pause(ctx); err != nil {
+		if err := s.pause(ctx, lost); err != nil {
 			return errors.Join(err, s.giveUp(ctx, doubt, lost))
 		}
 	}
@@ -132,13 +132,18 @@ func endsForGood(err error) bool {
 	switch mailproof.KindOf(err) {
 	case mailproof.ErrConnection, mailproof.ErrProtocol, mailproof.ErrUnreachable:
 		return false
+	case mailproof.ErrThrottled:
+		return mailproof.ThrottleOf(err).Kind == mailproof.ThrottleDaily
 	}
 	return true
 }
 
-// pause waits longer after each loss.
-func (s *Sender) pause(ctx context.Context) error {
-	d := s.o.Pause << min(s.losses-1, 6)
+// pause waits longer after each loss, and tells of it.
+func (s *Sender) pause(ctx context.Context, cause error) error {
+	d := s.pauseOf(cause)
+	if s.o.Waiting != nil {
+		s.o.Waiting(cause, d)
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -69,6 +69,7 @@ type Sender struct {
 	blamed   map[mailproof.MessageKey]int    // see blame
 	sum      Summary
 	err      error // why nothing is sent any more
+	patience
 }
 
 // work is a message, or something to be done when all that came before it is.
@@ -446,6 +447,12 @@ func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err err
 	var results []mailproof.StepResult
 	for i, r := range f.receipts {
 		m := f.messages[i]
+		if r.Fate == mailproof.FateRefused {
+			if p, again := s.bear(ctx, m, f.tickets[i], r.Err); again {
+				open = append(open, p)
+				continue
+			}
+		}
 		switch {
 		case r.Fate == mailproof.FateAdded:
 			s.losses = 0
@@ -485,7 +492,7 @@ func (s *Sender) blame(k mailproof.MessageKey) int {
 // its messages.
 func worthSingly(err error) bool {
 	switch mailproof.KindOf(err) {
-	case mailproof.ErrRefused, mailproof.ErrTooLarge, mailproof.ErrQuota, mailproof.ErrProtocol:
+	case mailproof.ErrRefused, mailproof.ErrTooLarge, mailproof.ErrQuota, mailproof.ErrProtocol, mailproof.ErrNoMailbox:
 		return true
 	}
 	return false

@@ -123,6 +123,8 @@ type Options struct {
 	// doubles from loss to loss. Settle is how long a server is given to finish
 	// what it had received. 0 means half a second and two seconds.
 	Pause, Settle time.Duration
+	// Waiting is told of every pause that a server caused; may be nil.
+	Waiting func(cause error, pause time.Duration)
 }
 
 func (o Options) withDefaults() Options {
