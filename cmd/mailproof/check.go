@@ -212,6 +212,9 @@ func (a *app) printCheck(r checkResult, detail, folders bool) {
 	}
 }
 
+// providerRule begins a rule that comes from a preset.
+var providerRule = regexp.MustCompile(`^provider [a-z0-9]+: `)
+
 // versionTail is what distributions add to a version.
 var versionTail = regexp.MustCompile(`(\d\.\d[0-9.]*)[-+~].*$`)
 
@@ -345,7 +348,7 @@ func (a *app) printFolderPlans(checks []engagement.AccountCheck) {
 			note := "to be made"
 			switch {
 			case f.LeftOut != "":
-				note = "stays behind: " + f.LeftOut
+				note = "stays behind: " + providerRule.ReplaceAllString(f.LeftOut, "")
 			case f.Problem != "":
 				note = "will be refused: " + f.Problem
 			case f.Exists:

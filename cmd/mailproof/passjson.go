@@ -59,12 +59,13 @@ type failureJSON struct {
 	Account string `json:"name"`
 	Side    string `json:"side"`
 	Error   string `json:"error"`
+	Remedy  string `json:"remedy,omitempty"` // what it means and what to do
 }
 
 func failuresJSON(list []engagement.Failure) []failureJSON {
 	out := make([]failureJSON, len(list))
 	for i, f := range list {
-		out[i] = failureJSON{f.Account, f.Side.String(), f.Err.Error()}
+		out[i] = failureJSON{f.Account, f.Side.String(), f.Err.Error(), engagement.Hint(f.Err)}
 	}
 	return out
 }

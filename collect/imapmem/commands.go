@@ -121,6 +121,9 @@ func (c *conn) login(p *parser) *status {
 	if err := p.end(); err != nil {
 		return bad("%v", err)
 	}
+	if !c.server.offers("LOGIN") {
+		return no("LOGIN failed.")
+	}
 	return c.signIn("", user, password)
 }
 
@@ -133,6 +136,12 @@ func (c *conn) authenticate(p *parser) *status {
 	}
 	if err := p.end(); err != nil {
 		return bad("%v", err)
+	}
+	if (mechanism == "XOAUTH2" || mechanism == "OAUTHBEARER") && c.server.opts.Tokens != nil && c.server.offers("AUTH="+mechanism) {
+		if c.needTLS && !c.secure {
+			return no("[PRIVACYREQUIRED] use STARTTLS first")
+		}
+		return c.tokenSignIn(mechanism, initial)
 	}
 	if mechanism != "PLAIN" || !c.server.offers("AUTH=PLAIN") {
 		return no("[CANNOT] mechanism is not supported")
@@ -172,6 +181,16 @@ func (c *conn) signIn(authz, user, password string) *status {
 	account := c.server.authenticate(authz, user, password)
 	if account == nil {
 		return no(authFailed)
+	}
+	return c.admitAccount(account)
+}
+
+// admitAccount opens an account whose credentials were right.
+func (c *conn) admitAccount(account *Account) *status {
+	if hook := c.server.opts.OnSignIn; hook != nil {
+		if err := hook(account.user); err != nil {
+			return no("%s", err.Error())
+		}
 	}
 	account.mu.Lock()
 	defer account.mu.Unlock()

@@ -41,6 +41,7 @@ type conn struct {
 	condstore bool
 	tag       string // of the command at hand
 	cut       bool   // end the connection without a reply
+	bye       string // end it with this farewell after the reply
 }
 
 func newConn(s *Server, nc net.Conn, config *tls.Config) *conn {
@@ -179,6 +180,10 @@ func (c *conn) execute(cmd *command) bool {
 		c.sync()
 	}
 	c.reply(tag, result)
+	if c.bye != "" {
+		c.untagged("BYE %s", oneLine(c.bye))
+		return false
+	}
 	if name == "STARTTLS" && result.kind == "OK" {
 		return c.startTLS()
 	}
@@ -206,6 +211,8 @@ func (c *conn) permit(name string) *status {
 		if err := hook(c.account.user, name); errors.Is(err, ErrCut) {
 			c.cut = true
 			return bad("cut")
+		} else if c.bye = farewell(err); c.bye != "" {
+			return bad("%s", err.Error())
 		} else if err != nil {
 			return no("%s", err.Error())
 		}

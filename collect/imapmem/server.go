@@ -51,14 +51,25 @@ type Options struct {
 	// Now gives the date of an APPEND that names none; nil: time.Now.
 	Now func() time.Time
 
+	// Tokens, where it is not nil, offers XOAUTH2 and OAUTHBEARER and says
+	// whether a token opens the account of a user.
+	Tokens func(user, token string) error
+	// OnSignIn is asked when the credentials of an account are right: an error
+	// refuses the sign-in all the same, with its text as the reply after NO.
+	OnSignIn func(account string) error
+
 	// OnCommand is asked before a command of a signed-in connection is carried
-	// out: an error refuses it. See [ErrCut].
+	// out: an error refuses it. See [ErrCut] and [ByeError].
 	OnCommand func(account, command string) error
 	// OnAppend sees each message that APPEND brings and returns what is
 	// stored: raw itself, or another slice; raw may not be changed in place. An
 	// error refuses the message: its text is the server's reply after NO,
 	// response code included ("[LIMIT] message content refused").
 	OnAppend func(account, mailbox string, raw []byte) ([]byte, error)
+	// OnStored is told of each APPEND when its messages are stored and its reply
+	// is not yet sent. ErrCut cuts the connection there: the client never
+	// learns that they arrived. Other errors mean nothing.
+	OnStored func(account, mailbox string, messages int) error
 	// OnFetch sees each body before it is sent and returns what is sent in its
 	// place: raw itself, or another slice. After an error the message is left
 	// out of the response and the command ends with NO and the error's text.
@@ -326,6 +337,13 @@ func (s *Server) capabilities(startTLS, loginDisabled bool) string {
 		caps = append(caps, "LOGINDISABLED")
 	} else if s.offers("AUTH=PLAIN") {
 		caps = append(caps, "AUTH=PLAIN")
+	}
+	if s.opts.Tokens != nil && !loginDisabled {
+		for _, c := range []string{"AUTH=XOAUTH2", "AUTH=OAUTHBEARER"} {
+			if s.offers(c) {
+				caps = append(caps, c)
+			}
+		}
 	}
 	return strings.Join(caps, " ")
 }

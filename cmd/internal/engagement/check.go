@@ -371,9 +371,9 @@ func (c *checking) planFolders(a Account, out *AccountCheck, left omissions) {
 		out.Folders = append(out.Folders, f)
 	}
 	for _, k := range left.kept {
-		text := fmt.Sprintf("%q holds %s that no other folder has: it is copied whole", k.Folder, terminal.Of(k.Alone, "message", "messages"))
+		text := fmt.Sprintf("%q has %s of its own: copied whole", k.Folder, terminal.Of(k.Alone, "message", "messages"))
 		if k.Alone < 0 {
-			text = fmt.Sprintf("%q may hold messages that no other folder has: it is copied whole", k.Folder)
+			text = fmt.Sprintf("%q may have messages of its own: copied whole", k.Folder)
 		}
 		out.add(Trouble{ID: "folder.view", Side: mailproof.Source, Warning: true, Text: text,
 			Next: "give archived messages a label, and their copies are not made twice; or leave the folder out with --exclude and accept that"})

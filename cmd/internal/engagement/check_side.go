@@ -69,7 +69,8 @@ func (c *checking) destination(ctx context.Context, a Account) (s SideCheck) {
 	}
 	// The mailbox exists when its INBOX opens: some servers take a sign-in
 	// for an account that has none.
-	if _, s.Err = r.Examine(ctx, "INBOX"); s.Err != nil {
+	inbox, err := r.Examine(ctx, "INBOX")
+	if s.Err = err; err != nil {
 		return s
 	}
 	if used, limit, ok, err := r.Quota(ctx); err == nil && ok {
@@ -79,10 +80,12 @@ func (c *checking) destination(ctx context.Context, a Account) (s SideCheck) {
 		if mb.NoSelect {
 			continue
 		}
-		state, err := r.Examine(ctx, mb.Name)
-		if err != nil {
-			s.Err = fmt.Errorf("folder %q: %w", mb.Name, err)
-			return s
+		state := inbox
+		if !mb.IsInbox() || s.QuotaLimit > 0 {
+			if state, err = r.Examine(ctx, mb.Name); err != nil {
+				s.Err = fmt.Errorf("folder %q: %w", mb.Name, err)
+				return s
+			}
 		}
 		s.counts[mb.Name] = int64(state.Exists)
 		if s.QuotaLimit <= 0 {
@@ -146,6 +149,9 @@ func (c *checking) source(ctx context.Context, a Account, dst *SideCheck) (s Sid
 		}
 		s.counts[mb.Name] = int64(state.Exists)
 		if _, out := excluded(mb); out {
+			continue
+		}
+		if state.Exists == 0 {
 			continue
 		}
 		here, few := sample{folder: mb.Name}, sample{folder: mb.Name}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/collect/provider"
 )
 
 // Hint says what to do next about an error, in words for the person at the
@@ -19,6 +20,10 @@ func Hint(err error) string {
 		return "move the file away, or give another --dir"
 	case errors.Is(err, ErrNoLedger):
 		return "mailproof run or mailproof inventory makes one; --dir DIR names the directory of the engagement"
+	}
+	// What a server said is worth more than what kind of thing it was.
+	if advice, ok := provider.ExplainError(err, nil); ok {
+		return advice.Means + ": " + advice.Remedy()
 	}
 	return KindHint(mailproof.KindOf(err))
 }
