@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
 	"github.com/mailproof/mailproof/cmd/internal/oauth"
 	"github.com/mailproof/mailproof/cmd/internal/terminal"
+	"github.com/mailproof/mailproof/collect/imapconn"
 )
 
 func (a *app) credentialsCommand() *cobra.Command {
@@ -138,46 +140,80 @@ func (a *app) printSignIns(results []engagement.SignIn, asJSON bool) error {
 	if asJSON {
 		return errors.Join(a.printSignInsJSON(results, failed == 0), result)
 	}
-	t := a.table("account", "side", "mechanism", "TLS", "result")
-	var hints []string
+	t := a.table("account", "side", "by", "mechanism", "result")
 	for _, r := range results {
-		mechanism, secured, text := r.Server.Mechanism, r.Server.TLS, "signed in"
-		if secured == "" && r.Err == nil {
-			secured = "none"
+		text := "signed in"
+		switch {
+		case r.Err != nil:
+			text = mailproof.KindOf(r.Err).String()
+		case r.Server.TLS != "":
+			text += ", " + r.Server.TLS
+		default:
+			text += " WITHOUT TLS"
 		}
-		if r.Err != nil {
-			mechanism, secured, text = "–", "–", clean(r.Err.Error())
-			if h := hintFor(r.Err); h != "" && !slices.Contains(hints, h) {
-				hints = append(hints, h)
-			}
-		}
-		t.row(clean(r.Account), r.Side.String(), mechanism, secured, text)
+		t.row(clean(r.Account), r.Side.String(), clean(a.used[login{r.Account, r.Side}]), cmp.Or(mechanismOf(r), "–"), text)
 	}
 	t.print()
 	if failed == 0 {
 		fmt.Fprintf(a.out, "\nall signed in: %s\n", countOf(int64(len(results)), "login"))
 		return nil
 	}
-	fmt.Fprintf(a.out, "\nnot signed in: %s of %s\n", count(int64(failed)), countOf(int64(len(results)), "login"))
-	for _, h := range hints {
-		a.hintf("%s", h)
+	fmt.Fprintln(a.out)
+	for _, r := range results {
+		if r.Err == nil {
+			continue
+		}
+		// Whole, however wide: what the server said is what one came for.
+		fmt.Fprintf(a.out, "  %s  %s\n    %s\n", clean(r.Account), r.Side, clean(r.Err.Error()))
+		if h := remedy(r); h != "" {
+			fmt.Fprintf(a.out, "    hint: %s\n", h)
+		}
 	}
+	fmt.Fprintf(a.out, "\nnot signed in: %s of %s\n", count(int64(failed)), countOf(int64(len(results)), "login"))
 	return result
 }
 
-// hintFor says what to do about a sign-in that failed: what the room that failed
-// knows, or what goes for the kind of failure.
-func hintFor(err error) string {
-	if hints := terminal.Hints(err); len(hints) > 0 {
+// mechanismOf is by which mechanism a login succeeded, or was refused.
+func mechanismOf(r engagement.SignIn) string {
+	var refused *imapconn.SignInError
+	if errors.As(r.Err, &refused) {
+		return refused.Mechanism
+	}
+	return r.Server.Mechanism
+}
+
+// remedy says what to do about a sign-in that failed: what the room that failed
+// knows, what the mechanism suggests, or what goes for the kind of failure.
+func remedy(r engagement.SignIn) string {
+	if hints := terminal.Hints(r.Err); len(hints) > 0 {
 		return hints[0]
 	}
-	return engagement.Hint(err)
+	text := strings.ToLower(r.Err.Error())
+	mechanism := mechanismOf(r)
+	switch {
+	case strings.Contains(text, "authenticated but not connected"):
+		return "the token is good and may not open this mailbox: grant the application IMAP.AccessAsApp and FullAccess to the mailbox (Add-MailboxPermission), and see that IMAP is enabled for it (Set-CASMailbox -ImapEnabled $true)"
+	case strings.Contains(text, "(auth=)"):
+		return "leave out auth=, or name one that the server offers"
+	case strings.Contains(text, "application-specific password"), strings.Contains(text, "app password"):
+		return "make an app password for the account, or use oauth:NAME"
+	case mechanism == "XOAUTH2" || mechanism == "OAUTHBEARER":
+		return "check that the token's scope is the one for IMAP, that the user name is the mailbox's primary address, and that IMAP is enabled for it"
+	case mechanism == "EXTERNAL":
+		return "the server knows the certificate and takes it for another user, or trusts its authority not at all"
+	case strings.HasPrefix(mechanism, "SCRAM") && mailproof.KindOf(r.Err) == mailproof.ErrAuth:
+		return "check user name and password with webmail; where they are right, auth=PLAIN passes by what the server keeps for SCRAM"
+	case strings.Contains(text, "needs auth=plain or scram"):
+		return "the administrator may not sign in for others at this server, or only by a login name such as anna*admin: admin_separator=*"
+	}
+	return engagement.Hint(r.Err)
 }
 
 func (a *app) printSignInsJSON(results []engagement.SignIn, ok bool) error {
-	type login struct {
+	type loginJSON struct {
 		Account   string               `json:"account"`
 		Side      string               `json:"side"`
+		By        string               `json:"by"` // reference to the secret
 		OK        bool                 `json:"ok"`
 		Server    mailproof.ServerInfo `json:"server"`
 		Seconds   float64              `json:"seconds"`
@@ -186,11 +222,11 @@ func (a *app) printSignInsJSON(results []engagement.SignIn, ok bool) error {
 		Remedy    string               `json:"remedy,omitempty"`
 		Mechanism string               `json:"mechanism,omitempty"`
 	}
-	list := []login{}
+	list := []loginJSON{}
 	for _, r := range results {
-		l := login{Account: r.Account, Side: r.Side.String(), OK: r.Err == nil, Server: r.Server, Seconds: r.Took.Seconds(), Mechanism: r.Server.Mechanism}
+		l := loginJSON{Account: r.Account, Side: r.Side.String(), By: a.used[login{r.Account, r.Side}], OK: r.Err == nil, Server: r.Server, Seconds: r.Took.Seconds(), Mechanism: mechanismOf(r)}
 		if r.Err != nil {
-			l.Kind, l.Error, l.Remedy = mailproof.KindOf(r.Err).String(), r.Err.Error(), hintFor(r.Err)
+			l.Kind, l.Error, l.Remedy = mailproof.KindOf(r.Err).String(), r.Err.Error(), remedy(r)
 		}
 		list = append(list, l)
 	}
@@ -199,10 +235,10 @@ func (a *app) printSignInsJSON(results []engagement.SignIn, ok bool) error {
 		code = mailproof.Incomplete.ExitCode()
 	}
 	return writeJSON(a.out, struct {
-		Schema   string  `json:"schema"`
-		OK       bool    `json:"ok"`
-		ExitCode int     `json:"exit_code"`
-		Logins   []login `json:"logins"`
+		Schema   string      `json:"schema"`
+		OK       bool        `json:"ok"`
+		ExitCode int         `json:"exit_code"`
+		Logins   []loginJSON `json:"logins"`
 	}{"mailproof/credentials/1", ok, code, list})
 }
 

@@ -299,7 +299,7 @@ func (a *app) accounts(ctx context.Context, cfg *config.Config, entries []config
 	if err := resolver.Ask(ctx, refs...); err != nil {
 		return nil, err
 	}
-	a.resolver = resolver
+	a.resolver, a.used = resolver, tokens.used
 	out := make([]engagement.Account, len(entries))
 	for i, e := range entries {
 		get := func(side mailproof.Side) engagement.Password {

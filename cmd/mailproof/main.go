@@ -42,18 +42,20 @@ const (
 )
 
 func main() {
+	keepFromDumps()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process, so that tests can call it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	a := &app{stdin: stdin, out: stdout, err: stderr}
 	defer func() {
 		if r := recover(); r != nil {
-			fmt.Fprintf(stderr, "error: internal error: %v\n%s\nhint: this is a bug in mailproof; the ledger is as the last commit left it\n", r, debug.Stack())
+			text := fmt.Sprintf("error: internal error: %v\n%s\nhint: this is a bug in mailproof; the ledger is as the last commit left it\n", r, debug.Stack())
+			_, _ = io.WriteString(stderr, a.resolver.Mask(text))
 			code = exitUsage
 		}
 	}()
-	a := &app{stdin: stdin, out: stdout, err: stderr}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -76,6 +78,7 @@ type app struct {
 	// carries JSON.
 	stagesOnErr bool
 	resolver    *credential.Resolver // of the passwords in use; nil where there are none
+	used        map[login]string     // what signs in where, to be shown
 	warned      map[string]bool
 	said        map[string]bool
 }

@@ -20,10 +20,17 @@ type brokers struct {
 	resolver *credential.Resolver
 	made     map[string]*oauth.Broker
 	caches   map[string]oauth.Cache
+	used     map[login]string // how each login's secret is given, to be shown
+}
+
+// login is one side of one account.
+type login struct {
+	account string
+	side    mailproof.Side
 }
 
 func newBrokers(cfg *config.Config, resolver *credential.Resolver) *brokers {
-	return &brokers{cfg: cfg, resolver: resolver, made: map[string]*oauth.Broker{}, caches: map[string]oauth.Cache{}}
+	return &brokers{cfg: cfg, resolver: resolver, made: map[string]*oauth.Broker{}, caches: map[string]oauth.Cache{}, used: map[login]string{}}
 }
 
 // get returns the broker of a section.
@@ -144,6 +151,10 @@ func (b *brokers) references(name string) []credential.Ref {
 // tokens are those of whose mail it is.
 func (b *brokers) join(a *engagement.Account, e config.Entry) error {
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		b.used[login{e.Name, side}] = e.Password(side).String()
+		if e.Endpoint(side).CertFile != "" && e.Password(side).IsZero() {
+			b.used[login{e.Name, side}] = "certificate"
+		}
 		name := e.Password(side).Section()
 		if name == "" {
 			continue

@@ -3,6 +3,7 @@ package imapconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 
@@ -81,8 +82,11 @@ func connect(ctx context.Context, c Config, octets *traffic) (*wire, mailproof.S
 	}
 	c.tokens.expire()
 	fresh, freshErr := c.secret(ctx)
-	if freshErr != nil || fresh == secret {
-		return w, info, err // what the server said of the first one is what matters
+	if freshErr != nil {
+		return nil, info, orCause(ctx, fmt.Errorf("%w; %w", err, freshErr))
+	}
+	if fresh == secret {
+		return nil, info, err
 	}
 	c.Log.DebugContext(ctx, "imap access token refused, trying another", "server", info.Address, "user", c.Endpoint.User)
 	return connectWith(ctx, c, fresh, octets)

@@ -23,7 +23,9 @@ func (v *Resolver) Document(ctx context.Context, ref Ref) (mailproof.Secret, err
 	case strings.ContainsRune(text, 0):
 		return mailproof.Secret{}, ref.fail("holds a NUL octet, and a text is wanted", "", nil)
 	}
-	return mailproof.NewSecret(text), nil
+	secret := mailproof.NewSecret(text)
+	v.handedOut(secret)
+	return secret, nil
 }
 
 func (v *Resolver) document(ctx context.Context, ref Ref) (string, error) {

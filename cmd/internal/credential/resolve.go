@@ -43,6 +43,7 @@ type Resolver struct {
 	ageFiles map[string]*ageFile
 	warnings map[string]bool
 	warned   []string
+	secrets  map[string]bool // all that were handed out, for Mask
 }
 
 type answer struct {
@@ -54,7 +55,7 @@ type answer struct {
 
 // NewResolver returns a resolver that asks p; nil: nobody can be asked.
 func NewResolver(p Prompter) *Resolver {
-	return &Resolver{prompter: p, answers: map[Ref]*answer{}, ageFiles: map[string]*ageFile{}, warnings: map[string]bool{}}
+	return &Resolver{prompter: p, answers: map[Ref]*answer{}, ageFiles: map[string]*ageFile{}, warnings: map[string]bool{}, secrets: map[string]bool{}}
 }
 
 // Resolve reads the password that ref refers to. The zero Ref yields the zero
@@ -77,6 +78,7 @@ func (v *Resolver) Resolve(ctx context.Context, ref Ref) (mailproof.Secret, erro
 	defer a.mu.Unlock()
 	if !a.known {
 		a.secret, a.err = v.read(ctx, ref)
+		v.handedOut(a.secret)
 		// A cancelled reading says nothing about the reference.
 		a.known = ctx.Err() == nil
 	}

@@ -52,6 +52,7 @@ type Server struct {
 	refresh  map[string]*family
 	access   map[string]access
 	requests []url.Values
+	issued   []string
 	used     int // refreshes
 	busy     int // refreshes under way
 	Overlap  bool
@@ -115,6 +116,13 @@ func (s *Server) Valid(token string) (user string, ok bool) {
 	defer s.mu.Unlock()
 	a, found := s.access[token]
 	return a.user, found && time.Now().Before(a.until)
+}
+
+// Issued returns all access and refresh tokens that there ever were.
+func (s *Server) Issued() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.issued...)
 }
 
 // Withdraw ends all access tokens; refresh tokens stay good.
@@ -346,11 +354,13 @@ func (s *Server) issue(user, scope string, fam *family) (int, map[string]any) {
 			"iat": time.Now().Unix(), "nbf": time.Now().Unix(), "exp": time.Now().Add(s.Lifetime).Unix(),
 		})
 	}
+	s.issued = append(s.issued, token)
 	s.access[token] = access{user, time.Now().Add(s.Lifetime)}
 	answer := map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": int(s.Lifetime.Seconds()), "scope": scope}
 	if fam != nil {
 		r := "rt-" + rand.Text()
 		s.refresh[r] = fam
+		s.issued = append(s.issued, r)
 		answer["refresh_token"] = r
 	}
 	return http.StatusOK, answer
