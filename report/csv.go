@@ -2,7 +2,6 @@ package report
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -115,12 +114,6 @@ func (t csvTable) write(w io.Writer) error {
 		return c.err
 	}
 	return c.w.Flush()
-}
-
-func (t csvTable) bytes() ([]byte, error) {
-	var b bytes.Buffer
-	err := t.write(&b)
-	return b.Bytes(), err
 }
 
 // each makes the rows of a table of a list.

@@ -215,6 +215,12 @@ func (d *Document) copyText() string {
 	if s.Failed > 0 {
 		text += ", " + comma(s.Failed) + d.t(" not carried out")
 	}
+	if s.Flags > 0 {
+		text += d.t(", flags of %s set anew", d.count(s.Flags, "message"))
+	}
+	if s.Created > 0 {
+		text += d.t(", %s created", d.count(s.Created, "folder"))
+	}
 	return text + d.t(". An acknowledgement is the server's claim and no evidence.")
 }
 

@@ -43,7 +43,8 @@ func (d *Document) t(text string, args ...any) string {
 	return fmt.Sprintf(text, args...)
 }
 
-// count is count in the report's language.
+// count writes a number with its noun: "1 message", "2,000 messages". The plural
+// is the singular with an s unless it is given.
 func (d *Document) count(n int64, noun string, plural ...string) string {
 	many := noun + "s"
 	if len(plural) > 0 {

@@ -25,19 +25,6 @@ func comma(n int64) string {
 	return sign + s
 }
 
-// count writes a number with its noun: "1 message", "2,000 messages". The
-// plural is the singular with an s unless it is given.
-func count(n int64, noun string, plural ...string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case len(plural) > 0:
-		return comma(n) + " " + plural[0]
-	default:
-		return comma(n) + " " + noun + "s"
-	}
-}
-
 // choose picks the form of a verb or noun for a number.
 func choose(n int64, one, many string) string {
 	if n == 1 {

@@ -50,17 +50,16 @@ func (r Role) holds() bool {
 
 // element is a node of the structure tree.
 type element struct {
-	role    Role
-	alt     string // words for a picture
-	scope   string // of a head cell: Column or Row
-	span    int    // columns that a cell covers, where more than one
-	parent  *element
-	kids    []kid
-	number  int // of the object, when written
-	box     [4]float64
-	hasBox  bool
-	onPage  int // of the first content
-	written bool
+	role   Role
+	alt    string // words for a picture
+	scope  string // of a head cell: Column or Row
+	span   int    // columns that a cell covers, where more than one
+	parent *element
+	kids   []kid
+	number int // of the object, when written
+	box    [4]float64
+	hasBox bool
+	onPage int // of the first content
 }
 
 // kid is a part of an element: another element, marked content of a page, or
