@@ -245,6 +245,9 @@ func (e Endpoint) Identity() string {
 	return e.User
 }
 
+// userEscaper escapes what [url.PathEscape] leaves and a user cannot hold.
+var userEscaper = strings.NewReplacer("@", "%40", ":", "%3A")
+
 // String returns the address in the form that [ParseEndpoint] reads. It holds
 // no secret.
 func (e Endpoint) String() string {
@@ -268,7 +271,7 @@ func (e Endpoint) String() string {
 			q.Set(key, value)
 		}
 	}
-	s := scheme + "://" + strings.ReplaceAll(url.PathEscape(e.User), "@", "%40") + "@" + e.Address()
+	s := scheme + "://" + userEscaper.Replace(url.PathEscape(e.User)) + "@" + e.Address()
 	if len(q) > 0 {
 		s += "?" + q.Encode()
 	}
