@@ -39,7 +39,7 @@ func heapWatch() (stop func() uint64) {
 // MAILPROOF_LONG=1 it is one of a million messages, or of MAILPROOF_MESSAGES,
 // and the times are printed.
 func TestBoundedMemory(t *testing.T) {
-	messages, profiles := 40_000, []Profile{Full}
+	messages, profiles := 16_000, []Profile{Full}
 	const most = 400 << 20 // octets, of which a run is 48 MiB at most two at once, and the rest the collector's slack
 	if os.Getenv("MAILPROOF_LONG") != "" {
 		messages, profiles = 1_000_000, []Profile{Full, Redacted}
