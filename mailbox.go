@@ -147,4 +147,15 @@ type Metadata struct {
 	// the same one under each of its labels. It has a meaning within one account
 	// only, and 0 says that the server offers none.
 	GmailID uint64
+	// Labels are those of Gmail, X-GM-LABELS, but for the one whose folder the
+	// message was listed in: sorted, names in UTF-8, the system's own with a
+	// backslash (\Important). Nil where the server told of none; empty where it
+	// told that there are none.
+	Labels []string
+}
+
+// Labelled is the labels that a message has now.
+type Labelled struct {
+	UID    UID
+	Labels []string
 }

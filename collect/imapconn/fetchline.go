@@ -25,6 +25,7 @@ type fetchRewriter struct {
 	streaming bool   // a body literal was passed on
 	uid       uint32 // that the response names; 0: none
 	gmailID   uint64 // X-GM-MSGID; 0: none that can be read
+	labels    labelList
 
 	after    bool // the line follows a literal
 	dropping bool // a value is being left out
@@ -38,11 +39,13 @@ const (
 	fetchDone   fetchEnd = iota // the response is complete
 	literalPass                 // a body literal of size octets follows out
 	literalDrop                 // a literal follows that is to be left out
+	literalTell                 // a literal follows that is to be left out of the response, and handed to tell
 )
 
 // reset begins a response, with the memory of the last one.
 func (f *fetchRewriter) reset(number uint32, mode fetchMode) {
 	*f = fetchRewriter{mode: mode, out: f.out[:0]}
+	f.labels.wanted = mode == fetchGmail
 	f.out = append(f.out, "* "...)
 	f.out = strconv.AppendUint(f.out, uint64(number), 10)
 	f.out = append(f.out, " FETCH ("...)
@@ -66,6 +69,9 @@ func (f *fetchRewriter) feed(line []byte) (size int64, what fetchEnd, err error)
 				return 0, 0, err
 			} else if literal {
 				f.after = true
+				if f.labels.takes(n, f.depth) {
+					return n, literalTell, nil
+				}
 				return n, literalDrop, nil
 			}
 		}
@@ -113,8 +119,11 @@ func (f *fetchRewriter) item(rest []byte) (after []byte, size int64, literal boo
 	case (name == "BODY" || name == "BODY.PEEK") && strings.EqualFold(section, "[HEADER]"):
 		return f.section("BODY[HEADER]", after)
 	default:
-		if name == "X-GM-MSGID" {
+		switch name {
+		case "X-GM-MSGID":
 			f.gmailID = gmailID(after)
+		case "X-GM-LABELS":
+			f.labels.begin(after)
 		}
 		f.dropping, f.depth = true, 0
 	}
@@ -163,7 +172,7 @@ func itemName(rest []byte) (name, section string, after []byte, err error) {
 
 // upper is the name in capitals, without an allocation for the usual ones.
 func upper(name []byte) string {
-	for _, known := range [...]string{"UID", "BODY", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "X-GM-MSGID"} {
+	for _, known := range [...]string{"UID", "BODY", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "X-GM-MSGID", "X-GM-LABELS"} {
 		if string(name) == known {
 			return known
 		}
@@ -419,15 +428,17 @@ func (f *fetchRewriter) drop(rest []byte) (after []byte, n int64, literal bool, 
 		case ')':
 			if f.depth == 0 { // the item had no value, or a literal was its end
 				f.dropping = false
+				f.labels.end()
 				return rest[i:], 0, false, nil
 			}
 			f.depth--
 			i++
 		case '"':
-			_, n, ok := unquote(string(rest[i:]))
+			str, n, ok := unquote(string(rest[i:]))
 			if !ok {
 				return nil, 0, false, malformed("quoted string without an end in a FETCH response")
 			}
+			f.labels.add(str, f.depth)
 			i += n
 		default:
 			tok, _ := token(rest[i:])
@@ -439,10 +450,12 @@ func (f *fetchRewriter) drop(rest []byte) (after []byte, n int64, literal bool, 
 				f.dropping = f.depth > 0
 				return nil, size, true, nil
 			}
+			f.labels.atom(string(tok), f.depth)
 			i += len(tok)
 		}
 		if f.depth == 0 {
 			f.dropping = false
+			f.labels.end()
 			return rest[i:], 0, false, nil
 		}
 	}

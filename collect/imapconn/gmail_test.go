@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -50,7 +51,11 @@ func TestSanitizerGmail(t *testing.T) {
 			for _, mode := range []fetchMode{fetchNone, fetchData, fetchBodies, fetchGmail} {
 				var heard []gmailRecord
 				s := newSanitizer(bufio.NewReaderSize(iotest.OneByteReader(strings.NewReader(line+"T1 OK done\r\n")), readBuffer),
-					hooks{untagged: func(r response) { heard = append(heard, r.gmail) }, tagged: func(string, status) bool { return false }})
+					hooks{untagged: func(r response) {
+						if r.gmail.id != 0 {
+							heard = append(heard, r.gmail)
+						}
+					}, tagged: func(string, status) bool { return false }})
 				s.mode.Store(uint32(mode))
 				s.listening.Store(true)
 				out, err := io.ReadAll(s)
@@ -65,9 +70,9 @@ func TestSanitizerGmail(t *testing.T) {
 				}
 				var want []gmailRecord
 				if mode == fetchGmail && tt.want != 0 {
-					want = []gmailRecord{{5, tt.want}}
+					want = []gmailRecord{{uid: 5, id: tt.want}}
 				}
-				if !slices.Equal(heard, want) {
+				if !reflect.DeepEqual(heard, want) {
 					t.Errorf("mode %d: %q: heard %v, want %v", mode, line, heard, want)
 				}
 			}
@@ -81,7 +86,7 @@ func gmail(caps string, n int, answer func(c *fakeConn, cmd commandLine, uids []
 	return func(c *fakeConn) {
 		c.mailboxWith(caps, n, func(cmd commandLine, uids []int, byUID bool) bool {
 			if strings.Contains(cmd.args, "X-GM") {
-				if !byUID || !strings.HasSuffix(cmd.args, " (UID X-GM-MSGID)") {
+				if !byUID || !strings.HasSuffix(cmd.args, " (UID X-GM-MSGID X-GM-LABELS)") && !strings.HasSuffix(cmd.args, " (UID X-GM-MSGID)") {
 					c.t.Errorf("asked by %v", cmd)
 				}
 				return answer(c, cmd, uids)

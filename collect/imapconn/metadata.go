@@ -16,8 +16,8 @@ import (
 const metadataChunk = 5000
 
 // Metadata yields UID, flags, INTERNALDATE, RFC822.SIZE and, where the server
-// announces X-GM-EXT-1, X-GM-MSGID of every message in the examined mailbox,
-// each once, by ascending UID. The number is checked
+// announces X-GM-EXT-1, X-GM-MSGID and X-GM-LABELS of every message in the
+// examined mailbox, each once, by ascending UID. The number is checked
 // against EXISTS and UID SEARCH ALL; a message of which the server tells
 // nothing but its UID is yielded with its UID alone. Nil is returned only when
 // the list is complete. An error of yield ends it and is returned as it is.
@@ -134,7 +134,7 @@ func (r *Reader) records(ctx context.Context, uids []mailproof.UID) ([]mailproof
 			return nil, err
 		}
 	}
-	if err := r.gmailIDs(ctx, uids, want); err != nil {
+	if err := r.gmailData(ctx, uids, want); err != nil {
 		return nil, err
 	}
 	out := make([]mailproof.Metadata, 0, len(want))

@@ -373,8 +373,9 @@ func (s *sanitizer) feedFetch(line []byte) error {
 	switch what {
 	case fetchDone:
 		s.fetch = nil
-		if f.mode == fetchGmail && f.uid != 0 && f.gmailID != 0 && s.listening.Load() {
-			s.hooks.untagged(response{name: "FETCH", gmail: gmailRecord{mailproof.UID(f.uid), f.gmailID}})
+		labels := f.labels.told()
+		if f.mode == fetchGmail && f.uid != 0 && (f.gmailID != 0 || labels != nil) && s.listening.Load() {
+			s.hooks.untagged(response{name: "FETCH", gmail: gmailRecord{mailproof.UID(f.uid), f.gmailID, labels}})
 		}
 		if !f.mode.forClient() || f.mode == fetchBodies && !f.body {
 			return nil
@@ -396,6 +397,12 @@ func (s *sanitizer) feedFetch(line []byte) error {
 		s.pass = size
 	case literalDrop:
 		return s.discard(size)
+	case literalTell:
+		label := make([]byte, size)
+		if _, err := io.ReadFull(s.br, label); err != nil {
+			return unexpected(err)
+		}
+		f.labels.add(string(label), 1)
 	}
 	return nil
 }
