@@ -331,7 +331,7 @@ func (l *layout) section(s section, first bool) {
 	switch {
 	case s.NewPage && l.y > top:
 		l.page()
-	case !l.need(2.2*rem+11+max(l.keep(s.Blocks), 24)) && l.y > top:
+	case !l.need(2.2*rem+11+l.least(s.Blocks)) && l.y > top:
 		l.y += 2.2 * rem
 	}
 	l.s.Anchor(s.ID, max(l.y-2, 0))
@@ -349,6 +349,17 @@ func (l *layout) section(s section, first bool) {
 	l.s.Close()
 }
 
+// least is the room that a section must find below its heading: that of a few
+// lines, but for one that has no more than a note.
+func (l *layout) least(blocks []block) float64 {
+	for _, b := range blocks {
+		if b.Note == nil && b.Messages == nil {
+			return max(l.keep(blocks), 24)
+		}
+	}
+	return l.keep(blocks)
+}
+
 // keep measures what should not be parted from the heading above it: the
 // blocks up to the first that matters, whole if it is small.
 func (l *layout) keep(blocks []block) float64 {
@@ -361,6 +372,7 @@ func (l *layout) keep(blocks []block) float64 {
 			h += float64(len(l.wrap(b.Note, 54*rem, noteSetting)))*noteSetting.height() + 2.2
 		case b.Legend != nil:
 			h += 8
+		case b.Messages != nil: // nothing on paper
 		case b.Table != nil:
 			return h + l.newGrid(b.Table).together()
 		case b.Figure != nil:

@@ -20,7 +20,7 @@ func (d *Document) checklist() section {
 		return s
 	}
 	t := &table{Class: "rb", Dense: true, Wide: true, Caption: words(d.runbookTally()), Columns: []column{
-		{Head: d.t("Step"), Width: 34}, {Head: d.t("Owner"), Width: 9}, {Head: d.t("Kind"), Width: 11}, {Head: d.t("Evidence, or who said so"), Width: 25.5}, {Head: d.t("When (UTC)"), Width: 9.5}, {Head: d.t("State"), Width: 11}}}
+		{Head: d.t("Step"), Width: 32.5}, {Head: d.t("Owner"), Width: 9}, {Head: d.t("Kind"), Width: 11.5}, {Head: d.t("Evidence, or who said so"), Width: 25}, {Head: d.t("When (UTC)"), Width: 11}, {Head: d.t("State"), Width: 11}}}
 	phase := 0
 	for _, step := range d.Runbook {
 		if step.Phase != phase {
