@@ -39,7 +39,6 @@ type SideCheck struct {
 	Newest     time.Time // greatest INTERNALDATE
 	Sampled    int       // messages whose octets were looked at for traits
 	Traits     map[provider.Trait]int
-	ran        bool // somebody asked the server
 	counts     map[string]int64
 }
 

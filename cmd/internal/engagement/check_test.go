@@ -190,3 +190,19 @@ func TestRefusal(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What the destination refused is explained by its words, and a folder that a
+// preset leaves out by the preset.
+func TestWordsOfRefusals(t *testing.T) {
+	got := wordsOf(reasonRefused).said(mailproof.Reason{Code: reasonRefused, Evidence: "destination: [TOOBIG] too big"})
+	if !strings.Contains(got.meaning, "larger than the destination takes") || !strings.Contains(got.remedy, "raise the limit") {
+		t.Errorf("%+v", got)
+	}
+	if plain := wordsOf(reasonRefused); plain.said(mailproof.Reason{Code: reasonRefused, Evidence: "destination: unheard of"}) != plain {
+		t.Error("something was made of nothing")
+	}
+	got = wordsOf(diff.ReasonExcluded).said(mailproof.Reason{Code: diff.ReasonExcluded, Evidence: "provider gmail: views"})
+	if !strings.Contains(got.remedy, "--source-provider none") {
+		t.Errorf("%+v", got)
+	}
+}

@@ -291,7 +291,7 @@ func (x *Explanation) addReasons(reasons []mailproof.Reason, r *verdictOf) {
 		}
 	}
 	for _, reason := range reasons {
-		w := wordsOf(reason.Code)
+		w := wordsOf(reason.Code).said(reason)
 		x.Reasons = append(x.Reasons, ExplainedReason{Code: reason.Code, Evidence: reason.Evidence, Meaning: w.meaning, Remedy: w.remedy})
 	}
 }

@@ -2,10 +2,12 @@ package engagement
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/collect/provider"
+	"github.com/mailproof/mailproof/diff"
 )
 
 // Hint says what to do next about an error, in words for the person at the
@@ -45,4 +47,18 @@ func KindHint(kind mailproof.ErrorKind) string {
 		return "raise the quota of the destination mailbox, then run the same command again"
 	}
 	return ""
+}
+
+// said makes the words of a reason those of what the server said, where that is
+// known.
+func (w words) said(r mailproof.Reason) words {
+	switch {
+	case r.Code == reasonRefused:
+		if advice, ok := provider.ExplainText(strings.TrimPrefix(r.Evidence, "destination: "), nil); ok {
+			return words{w.meaning + ": " + advice.Means, advice.Remedy()}
+		}
+	case r.Code == diff.ReasonExcluded && strings.HasPrefix(r.Evidence, "provider "):
+		return words{"its folder stays behind because of what is known of the provider: " + r.Evidence, "nothing; --source-provider none, or --map with the folder's name, takes it along"}
+	}
+	return w
 }
