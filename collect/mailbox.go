@@ -154,6 +154,7 @@ type merger struct {
 	last     mailproof.UID
 	changes  []mailproof.FlagChange
 	vanished []mailproof.UID
+	labels   []mailproof.Labelled
 }
 
 func (m *merger) advance() error {
@@ -187,7 +188,7 @@ func (m *merger) listed(ctx context.Context, md mailproof.Metadata) error {
 		}
 	}
 	m.present = append(m.present, e)
-	return nil
+	return m.label(ctx, md)
 }
 
 // again handles a listed message that is known already.
@@ -241,6 +242,9 @@ func (m *merger) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := m.flushLabels(ctx); err != nil {
+		return err
+	}
 	return m.flushChanges(ctx)
 }
 
@@ -262,6 +266,9 @@ func (m *merger) flushChanges(ctx context.Context) error {
 
 // reads reports whether the depth of the pass takes in a message's body.
 func (s *scanner) reads(uid mailproof.UID) bool {
+	if s.Omit != nil && s.Omit(s.metadata(s.find(uid))) {
+		return false
+	}
 	switch s.Depth {
 	case mailproof.DepthPreview:
 		return false

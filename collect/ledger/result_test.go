@@ -60,6 +60,7 @@ func fillEverything(t *testing.T, l *Ledger) {
 	gmail.GmailID = 1
 	ok(t, w.Add(ctx, gmail))
 	fillHeaders(t, w)
+	fillLabels(t, w)
 	ok(t, w.End(ctx, mailproof.MailboxState{}, mailproof.MailboxScan{Complete: true}))
 	scan.State = mailproof.PassDone
 	ok(t, l.EndScan(ctx, scan))
