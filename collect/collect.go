@@ -289,6 +289,13 @@ func (p *pass) oneMailbox(ctx context.Context, mb mailproof.Mailbox) error {
 		return err
 	}
 	p.sum.Mailboxes++
+	if scan, ok, err := p.unchanged(ctx, w, mb, before); err != nil || ok {
+		p.sum.Messages += scan.Present
+		if err == nil {
+			err = w.End(ctx, before, scan)
+		}
+		return err
+	}
 	s := scanner{pass: p, w: w, mb: mb}
 	scan, fatal := s.settle(ctx, before)
 	p.sum.Messages += scan.Present

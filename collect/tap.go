@@ -30,7 +30,8 @@ type Tap interface {
 // are released.
 type Body interface {
 	Size() int64
-	T0() mailproof.Hash
+	// T0 reads them and returns their SHA-256.
+	T0() (mailproof.Hash, error)
 	// Reader reads them from the start, again at each call.
 	Reader() io.ReadSeeker
 	Release() error

@@ -45,7 +45,11 @@ func (c *conn) append(p *parser) *status {
 		}
 		batch[i].raw = raw
 	}
-	return c.deliver(name, batch)
+	result := c.deliver(name, batch)
+	if hook := c.server.opts.OnStored; hook != nil && result.kind == "OK" {
+		c.cut = errors.Is(hook(c.account.user, name, len(batch)), ErrCut)
+	}
+	return result
 }
 
 // incoming reads [flags] [date] literal.

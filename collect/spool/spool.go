@@ -1,6 +1,8 @@
 // Package spool holds whole messages for a moment, on their way from a
 // connection to whoever works on them: small ones in memory, within a budget
-// that everybody shares, larger ones in a file that has no name. It knows
+// that everybody shares, larger ones in a file that has no name. The memory is
+// cut into pieces that are used again and again, so that the budget is what is
+// really taken, whatever the sizes and the garbage collector. The room knows
 // nothing of IMAP and looks into no message.
 //
 // A body is given out only when every announced octet is there; one that is
@@ -10,13 +12,11 @@
 package spool
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"os"
 	"sync"
 
@@ -27,7 +27,7 @@ import (
 
 // What applies where [Options] say nothing.
 const (
-	DefaultBudget     = 24 << 20
+	DefaultBudget     = 20 << 20
 	DefaultPerMessage = 8 << 20
 )
 
@@ -38,10 +38,19 @@ type Options struct {
 	Dir        string // of the files; empty: the system's directory for temporary files
 }
 
+// Memory is given out in pieces, which are made a slab at a time.
+const (
+	piece = 4 << 10
+	slab  = 64 // pieces
+)
+
 // Pool gives out bodies. It is safe for concurrent use.
 type Pool struct {
 	o      Options
-	budget *semaphore.Weighted
+	budget *semaphore.Weighted // in pieces
+
+	mu   sync.Mutex
+	free [][]byte // pieces
 }
 
 // New returns an empty pool.
@@ -52,23 +61,18 @@ func New(o Options) *Pool {
 	if o.PerMessage <= 0 {
 		o.PerMessage = DefaultPerMessage
 	}
-	o.PerMessage = min(o.PerMessage, o.Budget)
-	return &Pool{o: o, budget: semaphore.NewWeighted(o.Budget)}
+	n := max(o.Budget/piece, 1)
+	o.PerMessage = min(o.PerMessage, n*piece)
+	return &Pool{o: o, budget: semaphore.NewWeighted(n)}
 }
 
 // Body is one whole message.
 type Body struct {
 	size   int64
-	t0     mailproof.Hash
-	memory []byte
+	pieces [][]byte
 	file   *os.File
 	pool   *Pool
-	weight int64
 }
-
-// smallest is what a message counts for at least, as it costs more than its
-// octets.
-const smallest = 4 << 10
 
 // Small reports whether a message of a size is held in memory.
 func (p *Pool) Small(size int64) bool { return size <= p.o.PerMessage }
@@ -88,19 +92,45 @@ func (p *Pool) Take(ctx context.Context, size int64, body io.Reader) (_ *Body, e
 	if !p.Small(size) {
 		return b, b.toFile(body)
 	}
-	weight := min(int64(capacity(size)), p.o.Budget)
-	if err := p.budget.Acquire(ctx, weight); err != nil {
+	if b.pieces, err = p.pieces(ctx, max((size+piece-1)/piece, 1)); err != nil {
 		return b, err
 	}
-	b.weight = weight
-	b.memory = buffer(size)
 	return b, b.toMemory(body)
 }
 
+// pieces waits for so many of them.
+func (p *Pool) pieces(ctx context.Context, n int64) ([][]byte, error) {
+	if err := p.budget.Acquire(ctx, n); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for int64(len(p.free)) < n {
+		// Never more than the budget, as what is out was acquired.
+		memory := make([]byte, slab*piece)
+		for at := 0; at < len(memory); at += piece {
+			p.free = append(p.free, memory[at:at+piece:at+piece])
+		}
+	}
+	rest := len(p.free) - int(n)
+	out := append([][]byte(nil), p.free[rest:]...)
+	p.free = p.free[:rest]
+	return out, nil
+}
+
+func (p *Pool) giveBack(pieces [][]byte) {
+	p.mu.Lock()
+	p.free = append(p.free, pieces...)
+	p.mu.Unlock()
+	p.budget.Release(int64(len(pieces)))
+}
+
 func (b *Body) toMemory(body io.Reader) error {
-	n, err := io.ReadFull(body, b.memory)
-	if err != nil {
-		return b.short(int64(n), err)
+	for at := int64(0); at < b.size; {
+		n, err := io.ReadFull(body, b.pieces[at/piece][:min(b.size-at, piece)])
+		if at += int64(n); err != nil {
+			return b.short(at, err)
+		}
 	}
 	// The end must be seen: only then the reader has vouched for the octets.
 	var more [1]byte
@@ -110,14 +140,13 @@ func (b *Body) toMemory(body io.Reader) error {
 	case !errors.Is(err, io.EOF):
 		return err
 	}
-	b.t0 = sha256.Sum256(b.memory)
 	return nil
 }
 
 // short keeps a reader's own error; the end of a body before its time is
 // io.ErrUnexpectedEOF.
 func (b *Body) short(n int64, err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("%d of %d octets: %w", n, b.size, err)
@@ -130,8 +159,7 @@ func (b *Body) toFile(body io.Reader) (err error) {
 	// Unlinked while open, where the system allows it: whatever becomes of us,
 	// no copy of anybody's mail stays in a directory for temporary files.
 	_ = os.Remove(b.file.Name())
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(b.file, h), body)
+	n, err := io.Copy(b.file, body)
 	switch {
 	case err != nil:
 		return err
@@ -140,23 +168,44 @@ func (b *Body) toFile(body io.Reader) (err error) {
 	case n > b.size:
 		return fmt.Errorf("%d octets, %d were announced", n, b.size)
 	}
-	h.Sum(b.t0[:0])
 	return nil
 }
 
 // Size returns the number of octets.
 func (b *Body) Size() int64 { return b.size }
 
-// T0 returns their SHA-256.
-func (b *Body) T0() mailproof.Hash { return b.t0 }
+// T0 reads the octets once more and returns their SHA-256.
+func (b *Body) T0() (t0 mailproof.Hash, err error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, b.Reader()); err != nil {
+		return t0, fmt.Errorf("read a spooled message: %w", err)
+	}
+	h.Sum(t0[:0])
+	return t0, nil
+}
 
 // Reader reads the octets from their start. It is valid until Release, and one
 // at a time.
-func (b *Body) Reader() io.ReadSeeker {
-	if b.file != nil {
-		return io.NewSectionReader(b.file, 0, b.size)
+func (b *Body) Reader() io.ReadSeeker { return io.NewSectionReader(b, 0, b.size) }
+
+// ReadAt implements [io.ReaderAt].
+func (b *Body) ReadAt(p []byte, at int64) (n int, err error) {
+	switch {
+	case b.file != nil:
+		return b.file.ReadAt(p, at)
+	case b.pieces == nil:
+		return 0, os.ErrClosed
+	case at < 0:
+		return 0, os.ErrInvalid
 	}
-	return bytes.NewReader(b.memory)
+	for n < len(p) && at < b.size {
+		k := copy(p[n:], b.pieces[at/piece][at%piece:min(at-at%piece+piece, b.size)-(at-at%piece)])
+		n, at = n+k, at+int64(k)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // Release gives the memory or the file back. Calling it again does nothing.
@@ -167,45 +216,9 @@ func (b *Body) Release() error {
 		_ = os.Remove(b.file.Name()) // gone already, but for systems that keep what is open
 		b.file = nil
 	}
-	if b.memory != nil {
-		giveBack(b.memory)
-		b.memory = nil
-	}
-	if b.weight > 0 {
-		b.pool.budget.Release(b.weight)
-		b.weight = 0
+	if b.pieces != nil {
+		b.pool.giveBack(b.pieces)
+		b.pieces = nil
 	}
 	return err
-}
-
-// Buffers are kept by powers of two up to a size beyond which the garbage
-// collector has them: what is kept counts against nobody's budget.
-const largestKept = 256 << 10
-
-var kept [19]sync.Pool
-
-// capacity is the size of the buffer that a message of a size gets.
-func capacity(size int64) int {
-	n := max(int(size), smallest)
-	if n > largestKept {
-		return n
-	}
-	return 1 << bits.Len(uint(n-1))
-}
-
-func buffer(size int64) []byte {
-	n := capacity(size)
-	if n <= largestKept {
-		if p, ok := kept[bits.Len(uint(n))-1].Get().(*[]byte); ok {
-			return (*p)[:size]
-		}
-	}
-	return make([]byte, size, n)
-}
-
-func giveBack(b []byte) {
-	if n := cap(b); n <= largestKept && n&(n-1) == 0 {
-		b = b[:0]
-		kept[bits.Len(uint(n))-1].Put(&b)
-	}
 }

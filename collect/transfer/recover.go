@@ -22,7 +22,11 @@ type box struct {
 	// they are found among the new ones and are nobody's doubt.
 	unnumbered map[mailproof.Hash]int
 	count      int
+	exists     int // messages in it
 }
+
+// batch is how many messages are sent to it at once.
+func (b *box) batch() int { return min(max(b.exists/batchShare, batchMessages), batchMost) }
 
 // maxUnnumbered bounds how many acknowledged messages without a UID are
 // remembered before the mailbox is asked for its UIDNEXT again.
@@ -68,23 +72,37 @@ func (s *Sender) box(target string) *box {
 
 func (b *box) set(state mailproof.MailboxState) {
 	b.known, b.validity, b.next = true, state.UIDValidity, max(state.UIDNext, 1)
-	b.unnumbered, b.count = nil, 0
+	b.unnumbered, b.count, b.exists = nil, 0, int(state.Exists)
 }
 
 // added takes note of an acknowledged message. The server carries out what is
 // on one connection in order, so that everything that is answered later has a
 // higher UID.
 func (b *box) added(t0 mailproof.Hash, r mailproof.Receipt) {
+	b.exists++
 	if r.UID != 0 && (b.validity == 0 || b.validity == r.UIDValidity) {
 		b.validity = r.UIDValidity
-		b.next = max(b.next, r.UID+1)
+		b.upTo(r.UID)
 		return
 	}
+	b.note(t0)
+}
+
+// note takes note of a message that is there at or above next.
+func (b *box) note(t0 mailproof.Hash) {
 	if b.unnumbered == nil {
 		b.unnumbered = map[mailproof.Hash]int{}
 	}
 	b.unnumbered[t0]++
 	b.count++
+}
+
+// upTo says that everything up to a UID is accounted for, and with it all that
+// was noted: it was there before.
+func (b *box) upTo(uid mailproof.UID) {
+	if uid >= b.next {
+		b.next, b.unnumbered, b.count = uid+1, nil, 0
+	}
 }
 
 // maxLosses is how often in a row the connection may be lost without a message
@@ -165,7 +183,7 @@ func (s *Sender) pause(ctx context.Context, cause error) error {
 // A message over which alone the connection was lost several times is left to
 // the next pass, so that the others get through.
 func (s *Sender) reconcile(ctx context.Context, target string, doubt []pending, lost error) error {
-	found, strangers, err := s.lookFor(ctx, target, doubt)
+	found, highest, strangers, err := s.lookFor(ctx, target, doubt)
 	if err != nil {
 		return err
 	}
@@ -187,6 +205,9 @@ func (s *Sender) reconcile(ctx context.Context, target string, doubt []pending, 
 	}
 	if err := s.confirmed(ctx, there, uids); err != nil {
 		return errors.Join(err, s.giveUp(ctx, append(again, undecided...), err))
+	}
+	if strangers == "" {
+		s.box(target).upTo(highest)
 	}
 	s.again = append(s.again, messagesOf(again)...)
 	s.tickets(again)
@@ -217,7 +238,7 @@ func (s *Sender) confirmed(ctx context.Context, there []pending, uids []mailproo
 	results := make([]mailproof.StepResult, len(there))
 	tickets := make([]int64, len(there))
 	for i, p := range there {
-		b.next = max(b.next, uids[i]+1)
+		b.note(p.Step.T0)
 		tickets[i] = p.ticket
 		results[i] = mailproof.StepResult{Step: p.Step, State: mailproof.StepDone, UIDValidity: b.validity, UID: uids[i], Octets: p.Step.Size, Finished: now()}
 	}
@@ -231,25 +252,29 @@ type arrival struct {
 }
 
 // lookFor reads what is new in a mailbox. found has the UID of each message of
-// doubt that is there, else 0; strangers says what is there beside them.
-func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (found []mailproof.UID, strangers string, err error) {
+// doubt that is there, else 0; strangers says what is there beside them and
+// highest is the last UID, where all are accounted for.
+func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (found []mailproof.UID, highest mailproof.UID, strangers string, err error) {
 	open := false
 	for _, p := range doubt {
 		open = open || p.fate != mailproof.FateNotSent
 	}
 	found = make([]mailproof.UID, len(doubt))
 	if !open {
-		return found, "", nil
+		return found, highest, "", nil
 	}
 	b := s.box(target)
 	var last []arrival
 	for look := 0; ; look++ {
 		now, why, err := s.arrivals(ctx, target, b)
 		if err != nil || why != "" {
-			return found, why, err
+			return found, 0, why, err
 		}
 		var strange int
 		found, strange = match(doubt, now, b.unnumbered)
+		for _, a := range now {
+			highest = max(highest, a.uid)
+		}
 		missing := 0
 		for _, uid := range found {
 			if uid == 0 {
@@ -257,19 +282,19 @@ func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (f
 			}
 		}
 		if strange > 0 {
-			return found, fmt.Sprintf("%d messages are new in %q whose octets are nobody's", strange, target), nil
+			return found, 0, fmt.Sprintf("%d messages are new in %q whose octets are nobody's", strange, target), nil
 		}
 		// The server may still be at work on what it had received when the
 		// connection ended: what is missing must be missing twice.
-		if missing == 0 || doubt[0].whole || look > 0 && len(now) == len(last) {
-			return found, "", nil
+		if missing == 0 || doubt[0].refused > 0 || look > 0 && len(now) == len(last) {
+			return found, highest, "", nil
 		}
 		if look == 10 {
-			return found, fmt.Sprintf("%q does not hold still", target), nil
+			return found, 0, fmt.Sprintf("%q does not hold still", target), nil
 		}
 		last = now
 		if err := s.settleDown(ctx); err != nil {
-			return found, "", err
+			return found, 0, "", err
 		}
 	}
 }
@@ -352,27 +377,31 @@ func (s *Sender) tickets(list []pending) {
 		s.ticketOf = map[mailproof.MessageKey]ticket{}
 	}
 	for _, p := range list {
-		s.ticketOf[p.Step.Source] = ticket{p.ticket, p.whole}
+		s.ticketOf[p.Step.Source] = ticket{p.ticket, p.refused}
 	}
 }
 
-// ticket is the journal's number of a message that is sent again, and whether
-// it goes by itself.
+// ticket is the journal's number of a message that is sent again, and how
+// large the batch was that was refused with it.
 type ticket struct {
-	number int64
-	singly bool
+	number  int64
+	refused int
 }
 
-// repeat sends again what certainly is not there: in one command each where a
-// batch was refused or broke the connection more than once, so that the
-// message at fault shows.
+// repeat sends again what certainly is not there: in smaller batches, and at
+// last in one command each where a batch was refused or broke the connection
+// more than once, so that the message at fault shows.
 func (s *Sender) repeat(ctx context.Context) error {
 	target := s.again[0].Step.Target
-	singly := s.ticketOf[s.again[0].Step.Source].singly || s.losses > 1
+	first := s.ticketOf[s.again[0].Step.Source]
+	singly := first.refused > 0 && first.refused <= batchMessages || s.losses > 1
 	f := &flight{end: make(chan struct{})}
 	most := batchMessages
-	if s.losses > 2 {
+	switch {
+	case s.losses > 2:
 		most = 1
+	case first.refused > batchMessages:
+		most = max(first.refused/10, batchMessages/4)
 	}
 	for len(s.again) > 0 && len(f.messages) < most && s.again[0].Step.Target == target {
 		m := s.again[0]

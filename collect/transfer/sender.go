@@ -21,16 +21,21 @@ type Message struct {
 // Body is held in memory or in a file until it is released.
 type Body interface {
 	Size() int64
-	T0() mailproof.Hash
+	// T0 reads it and returns its SHA-256.
+	T0() (mailproof.Hash, error)
 	// Reader reads it from its start, again at each call.
 	Reader() io.ReadSeeker
 	Release() error
 }
 
-// What one batch holds at most.
+// What one batch holds at most. To take in a batch costs a server a time that
+// grows with the mailbox: a batch is as large as its mailbox, divided by
+// batchShare, so that the cost of a message does not grow with it.
 const (
 	batchMessages = 100
-	batchOctets   = 8 << 20
+	batchMost     = 2000
+	batchShare    = 8
+	batchOctets   = 4 << 20
 )
 
 // flightDepth is how many batches are on their way at once: while the server
@@ -83,16 +88,17 @@ type work struct {
 type batch struct {
 	messages []Message
 	octets   int64
+	most     int  // messages
 	closed   bool // the next message for its mailbox did not fit
 }
 
 func (b *batch) full() bool {
-	return b.closed || len(b.messages) >= batchMessages || b.octets >= batchOctets
+	return b.closed || len(b.messages) >= b.most || b.octets >= batchOctets
 }
 
 // maxWaiting bounds the messages in batches that are being filled: a source
 // that reads several mailboxes at once fills several batches.
-const maxWaiting = 4 * batchMessages
+const maxWaiting = 2 * batchMost
 
 // flight is a batch on its way.
 type flight struct {
@@ -279,7 +285,7 @@ func (s *Sender) take(ctx context.Context, m Message) error {
 		}
 		b.closed = true
 	}
-	s.batches = append(s.batches, &batch{messages: []Message{m}, octets: m.Step.Size})
+	s.batches = append(s.batches, &batch{messages: []Message{m}, octets: m.Step.Size, most: s.box(m.Step.Target).batch()})
 	return nil
 }
 
@@ -433,10 +439,10 @@ func (s *Sender) land(ctx context.Context, leave int) error {
 // pending is a journalled message without result.
 type pending struct {
 	Message
-	ticket int64
-	fate   mailproof.Fate
-	whole  bool // of a batch that was refused as a whole
-	blamed int  // how often the connection was lost over it alone
+	ticket  int64
+	fate    mailproof.Fate
+	refused int // messages of the batch that was refused as a whole; 0: it was not
+	blamed  int // how often the connection was lost over it alone
 }
 
 // landed records what was answered and returns the rest. Its error ends the
@@ -459,7 +465,7 @@ func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err err
 			s.boxes[m.Step.Target].added(m.Step.T0, r)
 			results = append(results, mailproof.StepResult{Step: m.Step, State: mailproof.StepDone, UIDValidity: r.UIDValidity, UID: r.UID, Octets: m.Step.Size, Finished: now()})
 		case r.Fate == mailproof.FateRefused && r.Whole && worthSingly(r.Err):
-			open = append(open, pending{Message: m, ticket: f.tickets[i], fate: r.Fate, whole: true})
+			open = append(open, pending{Message: m, ticket: f.tickets[i], fate: r.Fate, refused: len(f.messages)})
 			continue
 		case r.Fate == mailproof.FateRefused:
 			results = append(results, resultOf(m.Step, r.Err))

@@ -326,11 +326,15 @@ func (r *run) bodies(ctx context.Context, steps []mailproof.Step) error {
 		r.sum.SourceRead++
 		r.sum.SourceBytes += size
 		taken[uid] = true
-		if t0 := b.T0(); !step.T0.IsZero() && step.T0 != t0 {
+		t0, err := b.T0()
+		if err != nil {
+			return errors.Join(err, b.Release())
+		}
+		if !step.T0.IsZero() && step.T0 != t0 {
 			altered = append(altered, step)
 			return b.Release()
 		}
-		step.Size, step.T0 = size, b.T0()
+		step.Size, step.T0 = size, t0
 		return r.sender.Send(ctx, Message{Step: step, Body: b})
 	})
 	if len(altered) > 0 {

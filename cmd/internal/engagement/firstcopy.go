@@ -254,7 +254,7 @@ func (t *sourceTap) Offer(ctx context.Context, m mailproof.Message, body collect
 	// What keeps it from being sent ends the sender, which says so at its end.
 	_ = t.sender.Send(ctx, transfer.Message{Body: body, Step: mailproof.Step{
 		Kind: mailproof.AppendMessage, Account: t.a.Name, Target: target, Source: m.MessageKey,
-		InternalDate: m.InternalDate, Flags: mailproof.NewFlags(m.Flags...), Size: body.Size(), T0: body.T0(),
+		InternalDate: m.InternalDate, Flags: mailproof.NewFlags(m.Flags...), Size: body.Size(), T0: m.Fingerprint.Hash(mailproof.T0),
 	}})
 }
 
