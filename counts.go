@@ -21,9 +21,10 @@ type Counts struct {
 	DuplicateSurplus      int64 `json:"duplicate_surplus"`
 	DestinationUnreadable int64 `json:"destination_unreadable"`
 	DestinationNotChecked int64 `json:"destination_not_checked"`
-	DestinationPairedHere int64 `json:"destination_paired"`   // messages of this destination folder that are paired, wherever their source is
-	SourceMessages        int64 `json:"source_messages"`      // as the inventory counted them, apart from the terms
-	DestinationMessages   int64 `json:"destination_messages"` // as the inventory counted them, apart from the terms
+	DestinationExcluded   int64 `json:"destination_excluded,omitempty"` // messages without counterpart that fall under a rule
+	DestinationPairedHere int64 `json:"destination_paired"`             // messages of this destination folder that are paired, wherever their source is
+	SourceMessages        int64 `json:"source_messages"`                // as the inventory counted them, apart from the terms
+	DestinationMessages   int64 `json:"destination_messages"`           // as the inventory counted them, apart from the terms
 }
 
 // Add adds the terms of d.
@@ -44,6 +45,7 @@ func (c *Counts) Add(d Counts) {
 	c.DuplicateSurplus += d.DuplicateSurplus
 	c.DestinationUnreadable += d.DestinationUnreadable
 	c.DestinationNotChecked += d.DestinationNotChecked
+	c.DestinationExcluded += d.DestinationExcluded
 	c.DestinationPairedHere += d.DestinationPairedHere
 	c.SourceMessages += d.SourceMessages
 	c.DestinationMessages += d.DestinationMessages
@@ -113,7 +115,7 @@ func (c Counts) SourceSum() int64 {
 // total over a whole account DestinationPairedHere equals Paired; in a folder
 // it may differ, by what was relocated into or out of it.
 func (c Counts) DestinationSum() int64 {
-	return c.DestinationPairedHere + c.Extra + c.DuplicateSurplus + c.DestinationUnreadable + c.DestinationNotChecked
+	return c.DestinationPairedHere + c.Extra + c.DuplicateSurplus + c.DestinationUnreadable + c.DestinationNotChecked + c.DestinationExcluded
 }
 
 // FolderBalanced reports whether both equations hold for one folder.

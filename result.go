@@ -53,4 +53,8 @@ type AccountResult struct {
 	DestinationScan   Scan
 	SourceBytes       int64
 	DestinationBytes  int64
+	// ExcludedBy counts source messages that a rule leaves out of folders that
+	// were read, by the rule. Those of folders that were not read stand with
+	// the folder.
+	ExcludedBy map[string]int64
 }

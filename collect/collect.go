@@ -124,7 +124,10 @@ type Options struct {
 	Reverify bool            // read every message again, known or not
 	// Exclude names the rule that leaves a mailbox out, if one does; nil
 	// leaves out nothing.
-	Exclude  func(mailproof.Mailbox) (rule string, excluded bool)
+	Exclude func(mailproof.Mailbox) (rule string, excluded bool)
+	// Omit reports whether a rule leaves out a single message: it is listed, and
+	// not read. Nil leaves out none.
+	Omit     func(mailproof.Metadata) bool
 	Progress mailproof.Progress
 	// Tap is offered what is read for the first time; nil: nobody is.
 	Tap Tap

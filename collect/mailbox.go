@@ -266,6 +266,9 @@ func (m *merger) flushChanges(ctx context.Context) error {
 
 // reads reports whether the depth of the pass takes in a message's body.
 func (s *scanner) reads(uid mailproof.UID) bool {
+	if s.Omit != nil && s.Omit(s.metadata(s.find(uid))) {
+		return false
+	}
 	switch s.Depth {
 	case mailproof.DepthPreview:
 		return false

@@ -149,11 +149,15 @@ func (a *account) unread(s *side, r *mailproof.Row) error {
 	case s.out[r.Mailbox]:
 		rule, _ := a.o.Rules.Excluded(s.boxes[r.Mailbox].Mailbox)
 		res.Verdict, res.Reasons = mailproof.Excluded, []mailproof.Reason{{Code: ReasonExcluded, Evidence: rule}}
+	case s.omits(r):
+		rule, _ := s.scope.Omits(r.InternalDate, r.Size)
+		res.Verdict, res.Reasons = mailproof.Excluded, []mailproof.Reason{{Code: ReasonExcluded, Evidence: rule}}
 	case r.State == mailproof.Unreadable:
 		res.Reasons = []mailproof.Reason{{Code: ReasonUnreadable, Evidence: r.Reason}}
 	default:
 		res.Verdict, res.Reasons = mailproof.NotChecked, []mailproof.Reason{{Code: ReasonUnread}}
 	}
+	a.leftOut(s, &res)
 	switch {
 	case s == a.e.src:
 		f.Counts.Count(res.Verdict)
@@ -236,9 +240,12 @@ func (a *account) leftover(s *side, r *mailproof.Row, twin bool) error {
 	}
 	a.addBytes(s, r)
 	res := a.judgeLeftover(s, r, twin)
-	if s == a.e.dst && res.Verdict == mailproof.NotChecked {
+	switch {
+	case s == a.e.dst && res.Verdict == mailproof.NotChecked:
 		f.Counts.DestinationNotChecked++
-	} else {
+	case s == a.e.dst && res.Verdict == mailproof.Excluded:
+		f.Counts.DestinationExcluded++
+	default:
 		f.Counts.Count(res.Verdict)
 	}
 	return a.single(s, r, res, nil)
@@ -249,6 +256,9 @@ func (a *account) leftover(s *side, r *mailproof.Row, twin bool) error {
 func (a *account) judgeLeftover(s *side, r *mailproof.Row, twin bool) Result {
 	var res Result
 	if s == a.e.dst {
+		if rule, ok := a.beyond(r); ok {
+			return Result{Verdict: mailproof.Excluded, Reasons: []mailproof.Reason{{Code: ReasonExcluded, Evidence: rule}}}
+		}
 		res.Verdict = mailproof.Extra
 		if twin {
 			res.Verdict, res.Tier = mailproof.DuplicateSurplus, mailproof.T2

@@ -62,6 +62,7 @@ func newEngine(ctx context.Context, source, destination Inventory, o Options) *e
 		src: newSide(mailproof.Source, source, o.limit()),
 		dst: newSide(mailproof.Destination, destination, o.limit()),
 	}
+	e.src.scope = o.Rules.Scope
 	rules := o.Rules
 	rules.Refused += RefusedBy(e.dst.scan.Server)
 	sources := make([]mailproof.Mailbox, 0, len(e.src.boxes))
@@ -145,7 +146,7 @@ func (e *engine) run(s sink) error {
 func (e *engine) index(s *side) error {
 	r := newReading(s)
 	err := s.index(e.ctx, func(row *mailproof.Row) error {
-		if s.out[row.Mailbox] {
+		if s.out[row.Mailbox] || s.omits(row) {
 			return e.sink.unread(s, row)
 		}
 		if row.State == mailproof.Read {

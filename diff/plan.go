@@ -274,6 +274,9 @@ func (p *planner) messages() error {
 
 // wanted reports whether a source message is to be sent.
 func (p *planner) wanted(r *mailproof.Row) (bool, error) {
+	if p.e.src.omits(r) {
+		return false, nil
+	}
 	switch r.State {
 	case mailproof.Read:
 		if p.send == nil {

@@ -14,6 +14,10 @@ import (
 type Rules struct {
 	maps     []mapRule
 	excludes []excludeRule
+	only     []excludeRule // none: all mailboxes
+	onlyText string
+	// Scope leaves out single messages.
+	Scope Scope
 	// Refused holds the characters that the destination refuses in a level of
 	// a mailbox name, beside its separator; see [RefusedBy].
 	Refused string
@@ -119,20 +123,12 @@ func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 
 // Excluded reports whether a source mailbox is left out, and by which rule.
 func (r Rules) Excluded(m mailproof.Mailbox) (rule string, ok bool) {
-	path := strings.Join(m.Path(), "/")
 	for _, x := range r.excludes {
-		switch {
-		case x.use != "":
-			ok = roleOf(m) == x.use
-		default:
-			ok = glob(x.text, m.Name, m.Separator) || glob(x.text, path, "/") ||
-				m.IsInbox() && strings.EqualFold(x.text, "INBOX")
-		}
-		if ok {
+		if x.matches(m) {
 			return x.text, true
 		}
 	}
-	return "", false
+	return r.outside(m)
 }
 
 // mapped returns the destination that a rule names for the mailbox.

@@ -18,6 +18,7 @@ type side struct {
 	scan  mailproof.Scan
 	boxes []mailproof.MailboxScan
 	out   []bool // by mailbox: left out of the comparison
+	scope Scope  // of the source: single messages that are left out
 
 	ids    idIndex
 	paired bitset
@@ -113,7 +114,7 @@ func (s *side) index(ctx context.Context, visit func(*mailproof.Row) error) erro
 		if err := visit(row); err != nil {
 			return err
 		}
-		if row.State != mailproof.Read || s.out[row.Mailbox] {
+		if row.State != mailproof.Read || s.out[row.Mailbox] || s.omits(row) {
 			continue
 		}
 		s.read++
@@ -125,6 +126,11 @@ func (s *side) index(ctx context.Context, visit func(*mailproof.Row) error) erro
 	}
 	s.paired, s.good, s.marked = newBitset(s.ids.n), newBitset(s.ids.n), newBitset(s.ids.n)
 	return nil
+}
+
+func (s *side) omits(r *mailproof.Row) bool {
+	_, ok := s.scope.Omits(r.InternalDate, r.Size)
+	return ok
 }
 
 // keep holds a row in memory until there are too many.
@@ -174,7 +180,7 @@ func (s *side) streamed(ctx context.Context, by mailproof.Tier, free bool) iter.
 }
 
 func (s *side) skips(row *mailproof.Row, by mailproof.Tier, free bool) (bool, error) {
-	if row.State != mailproof.Read || s.out[row.Mailbox] || by != mailproof.TierNone && row.Hash(by).IsZero() {
+	if row.State != mailproof.Read || s.out[row.Mailbox] || s.omits(row) || by != mailproof.TierNone && row.Hash(by).IsZero() {
 		return true, nil
 	}
 	i, err := s.dense(row)

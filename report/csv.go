@@ -194,11 +194,11 @@ func (d *Document) WriteMessagesCSV(w io.Writer) error {
 }
 
 var countHead = []string{"source_messages", "destination_messages", "identical", "identical_normalised", "equivalent", "equivalent_with_notes", "equivalent_text", "relocated", "altered",
-	"missing", "duplicate_collapsed", "excluded", "unverifiable", "not_checked", "extra", "duplicate_surplus", "destination_unreadable", "destination_not_checked", "destination_paired"}
+	"missing", "duplicate_collapsed", "excluded", "unverifiable", "not_checked", "extra", "duplicate_surplus", "destination_unreadable", "destination_not_checked", "destination_paired", "destination_excluded"}
 
 func countRow(c mailproof.Counts) csvRow {
 	return csvRow{c.SourceMessages, c.DestinationMessages, c.Identical, c.IdenticalNormalised, c.Equivalent, c.EquivalentWithNotes, c.EquivalentText, c.Relocated, c.Altered,
-		c.Missing, c.DuplicateCollapsed, c.Excluded, c.Unverifiable, c.NotChecked, c.Extra, c.DuplicateSurplus, c.DestinationUnreadable, c.DestinationNotChecked, c.DestinationPairedHere}
+		c.Missing, c.DuplicateCollapsed, c.Excluded, c.Unverifiable, c.NotChecked, c.Extra, c.DuplicateSurplus, c.DestinationUnreadable, c.DestinationNotChecked, c.DestinationPairedHere, c.DestinationExcluded}
 }
 
 // csvTables are the tables of the export but for the list of messages.
@@ -222,6 +222,7 @@ func (d *Document) ledgerCSV() csvTable {
 		{"source", "not_checked", c.NotChecked},
 		{"destination", "total", c.DestinationMessages}, {"destination", "paired", c.DestinationPairedHere}, {"destination", "extra", c.Extra},
 		{"destination", "duplicate_surplus", c.DuplicateSurplus}, {"destination", "unreadable", c.DestinationUnreadable}, {"destination", "not_checked", c.DestinationNotChecked},
+		{"destination", "excluded", c.DestinationExcluded},
 	}
 	return csvTable{"ledger", []string{"line", "term", "messages"}, func(yield func(csvRow) bool) {
 		for _, t := range terms {

@@ -291,19 +291,24 @@ func (d *Document) FromAccounts(accounts []mailproof.AccountResult, dns []mailpr
 
 func countExclusions(rules map[string]*Exclusion, a *mailproof.AccountResult) {
 	here := map[string]bool{}
-	for _, f := range a.Folders {
-		rule := f.SourceScan.Excluded
-		if rule == "" || f.Counts.Excluded == 0 {
-			continue
+	count := func(rule string, messages int64) {
+		if rule == "" || messages == 0 {
+			return
 		}
 		if rules[rule] == nil {
 			rules[rule] = &Exclusion{Rule: rule}
 		}
-		rules[rule].Messages += f.Counts.Excluded
+		rules[rule].Messages += messages
 		if !here[rule] {
 			here[rule] = true
 			rules[rule].Accounts++
 		}
+	}
+	for _, f := range a.Folders {
+		count(f.SourceScan.Excluded, f.Counts.Excluded)
+	}
+	for rule, messages := range a.ExcludedBy {
+		count(rule, messages)
 	}
 }
 

@@ -167,6 +167,9 @@ func (d *Document) terms() ([]term, map[int]term) {
 		5:              {Label: []string{d.t("surplus"), d.t("duplicates")}, N: c.DuplicateSurplus},
 		len(terms) - 1: {Label: []string{d.t("unreadable")}, N: c.DestinationUnreadable, Hot: true},
 	}
+	if c.DestinationExcluded != 0 {
+		under[3] = term{Label: []string{d.t("excluded"), d.t("by rule")}, N: c.DestinationExcluded}
+	}
 	if notChecked >= 0 {
 		under[notChecked] = term{Label: []string{d.t("not"), d.t("checked")}, N: c.DestinationNotChecked, Hot: true}
 	}

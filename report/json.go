@@ -112,6 +112,7 @@ type JSONDestinationTerms struct {
 	DuplicateSurplus int64 `json:"duplicate_surplus"`
 	Unreadable       int64 `json:"unreadable"`
 	NotChecked       int64 `json:"not_checked"`
+	Excluded         int64 `json:"excluded"`
 }
 
 // JSONWindow is the time an inventory took.
@@ -367,7 +368,7 @@ func (d *Document) ledgerJSON() JSONLedger {
 		},
 		DestinationTerms: JSONDestinationTerms{
 			Paired: c.DestinationPairedHere, Extra: c.Extra, DuplicateSurplus: c.DuplicateSurplus,
-			Unreadable: c.DestinationUnreadable, NotChecked: c.DestinationNotChecked,
+			Unreadable: c.DestinationUnreadable, NotChecked: c.DestinationNotChecked, Excluded: c.DestinationExcluded,
 		},
 	}
 }

@@ -45,7 +45,7 @@ const (
 // messageCount is the number of lines that the list has.
 func (d *Document) messageCount() int64 {
 	c := d.Totals
-	return c.SourceSum() + c.Extra + c.DuplicateSurplus + c.DestinationUnreadable + c.DestinationNotChecked
+	return c.SourceSum() + c.Extra + c.DuplicateSurplus + c.DestinationUnreadable + c.DestinationNotChecked + c.DestinationExcluded
 }
 
 func (d *Document) hasRows(most int64) bool {

@@ -46,6 +46,7 @@ could not be read, 2 could not run, 130 cancelled.`,
 	}
 	f.addAccounts(cmd)
 	f.addRules(cmd)
+	f.pace.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/copy/1")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read both sides and say what would be done; write nothing to the destination")
 	return cmd
@@ -139,6 +140,7 @@ func (a *app) copyResult(res engagement.CopyResult, unread bool) error {
 		a.hintf("mailproof diff after a new inventory names every message that is missing, with the server's words")
 		return exit{mailproof.Incomplete.ExitCode()}
 	case unread || len(res.Failures) > 0 || res.Summary.Failed > 0:
+		a.resumeHint(res.Failures)
 		return exit{mailproof.Inconclusive.ExitCode()}
 	}
 	a.hintf("what was appended is the destination's word; mailproof run or inventory and diff read it back")

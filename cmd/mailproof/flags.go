@@ -34,6 +34,8 @@ type workFlags struct {
 	reverify                            bool
 	json                                bool
 	dns                                 dnsFlags
+	pace                                paceFlags
+	scope                               scopeFlags
 }
 
 // dnsFlags are those of every command that audits DNS.
@@ -62,6 +64,7 @@ func (f *workFlags) addRules(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out source folders: a `pattern` such as \"Archive/*\", or a special use such as '\\Junk' (may be repeated);\nthe report counts what was left out")
 	cmd.Flags().StringVar(&f.aliases, "aliases", "", "addresses that the new server rewrites on purpose: a CSV `file`, one a line: old@old.example,new@new.example;\na message that differs in nothing else is equivalent, with the note recipient-aliased")
 	_ = cmd.MarkFlagFilename("aliases", "csv", "txt")
+	f.scope.add(cmd)
 	f.addProviders(cmd)
 }
 
@@ -122,10 +125,17 @@ func (a *app) options(cmd *cobra.Command, f *workFlags, cfg *config.Config, side
 	if o.Parallel == 0 {
 		o.Parallel = cfg.Limits.Accounts
 	}
-	if o.Rules.IsZero() {
+	if o.Rules.IsZero() && f.scope.none() {
 		o.Rules = rulesOf(cfg)
 	}
 	var err error
+	if err = f.scope.apply(cfg, &o.Rules); err != nil {
+		return o, err
+	}
+	if o.Pace, err = f.pace.options(cfg); err != nil {
+		return o, err
+	}
+	o.Say = a.notef
 	if path := cmp.Or(f.aliases, cfg.Copy.Aliases); path != "" {
 		if o.Rules.Aliases, err = config.ReadAliases(path); err != nil {
 			return o, fmt.Errorf("aliases: %w", err)

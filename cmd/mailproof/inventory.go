@@ -76,6 +76,8 @@ run, 130 cancelled.`,
 		},
 	}
 	f.addAccounts(cmd)
+	f.pace.add(cmd)
+	f.scope.add(cmd)
 	cmd.Flags().StringVar(&side, "side", "", "source or destination; both if not given")
 	cmd.Flags().StringVar(&name, "name", "", "`name` of the account that --source or --destination gives; its login if not given")
 	cmd.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out source folders: a `pattern` or a special use such as '\\Junk' (may be repeated)")

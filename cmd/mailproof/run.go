@@ -48,6 +48,7 @@ read, 2 could not run, 130 cancelled.`,
 	}
 	f.addAccounts(cmd)
 	f.addRules(cmd)
+	f.pace.add(cmd)
 	f.addDepth(cmd)
 	f.addJSON(cmd)
 	f.dns.add(cmd)

@@ -99,6 +99,8 @@ func (t *tally) verdictDestination(mv mailproof.MessageVerdict, l *verdictLine) 
 		count(folder, func(c *mailproof.Counts) { c.DestinationUnreadable++ })
 	case mv == mailproof.Extra, mv == mailproof.DuplicateSurplus:
 		count(l.Folder, func(c *mailproof.Counts) { c.Count(mv) })
+	case mv == mailproof.Excluded:
+		count(l.Folder, func(c *mailproof.Counts) { c.DestinationExcluded++ })
 	default:
 		count(l.Folder, func(c *mailproof.Counts) { c.DestinationNotChecked++ })
 	}
@@ -107,12 +109,13 @@ func (t *tally) verdictDestination(mv mailproof.MessageVerdict, l *verdictLine) 
 // sourceTerms and destinationTerms are the halves of an equation.
 func sourceTerms(c mailproof.Counts) mailproof.Counts {
 	c.Extra, c.DuplicateSurplus, c.DestinationUnreadable, c.DestinationNotChecked, c.DestinationPairedHere, c.DestinationMessages = 0, 0, 0, 0, 0, 0
+	c.DestinationExcluded = 0
 	return c
 }
 
 func destinationTerms(c mailproof.Counts) mailproof.Counts {
 	return mailproof.Counts{Extra: c.Extra, DuplicateSurplus: c.DuplicateSurplus, DestinationUnreadable: c.DestinationUnreadable,
-		DestinationNotChecked: c.DestinationNotChecked, DestinationPairedHere: c.DestinationPairedHere, DestinationMessages: c.DestinationMessages}
+		DestinationNotChecked: c.DestinationNotChecked, DestinationExcluded: c.DestinationExcluded, DestinationPairedHere: c.DestinationPairedHere, DestinationMessages: c.DestinationMessages}
 }
 
 // reportJSON is what a verification reads of report.json, schema

@@ -45,6 +45,7 @@ type Config struct {
 	Copy        Copy       `toml:"copy"`
 	DNS         DNS        `toml:"dns"`
 	Limits      Limits     `toml:"limits"`
+	Rules       Rules      `toml:"rules"`
 	Report      Report     `toml:"report"`
 	// OAuth are the authorisation servers, by the NAME of oauth:NAME.
 	OAuth map[string]OAuth `toml:"oauth"`
@@ -82,10 +83,13 @@ type DNS struct {
 // Limits bounds what is asked of the servers. Zero values mean the default of
 // the command.
 type Limits struct {
-	Accounts       int           `toml:"accounts"`        // in flight at once
-	Connections    int           `toml:"connections"`     // to one server at once
-	ConnectTimeout time.Duration `toml:"connect_timeout"` // until a server has answered
-	StallTimeout   time.Duration `toml:"stall_timeout"`   // without an octet from a server
+	Accounts       int           `toml:"accounts"`          // in flight at once
+	Connections    int           `toml:"connections"`       // to one server at once
+	ConnectTimeout time.Duration `toml:"connect_timeout"`   // until a server has answered
+	StallTimeout   time.Duration `toml:"stall_timeout"`     // without an octet from a server
+	MaxBytesPerDay string        `toml:"max_bytes_per_day"` // of each account, side and direction; "none": also where the provider has a limit
+	Rate           string        `toml:"rate"`              // octets a second on each side
+	RateMessages   string        `toml:"rate_messages"`     // messages a second on each side
 }
 
 // Report is what the report says beside the figures.
@@ -222,6 +226,8 @@ func (c *Config) validate(bad func(key, reason string, hints ...string)) {
 	}
 	c.DNS.validate(bad)
 	c.Limits.validate(bad)
+	c.Limits.validatePace(bad)
+	c.Rules.validate(bad)
 	c.Report.validate(c.Dir, bad)
 	c.validateOAuth(bad)
 }

@@ -128,7 +128,11 @@ func (e *Engagement) compareOne(ctx context.Context, name string, samples map[ma
 	if sampled != nil {
 		sampled.unread = !readToEnd(&r)
 	}
-	r.Findings = decided.accept(r.Findings)
+	changed, err := e.scopeChanged(ctx, src.Scan())
+	if err != nil {
+		return r, nil, nil, err
+	}
+	r.Findings = decided.accept(append(r.Findings, changed...))
 	if listed != nil {
 		r.Findings = append(r.Findings, listed.shallow(name)) // nobody can accept that
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/collect/pace"
 	"github.com/mailproof/mailproof/collect/transfer"
 	"github.com/mailproof/mailproof/diff"
 )
@@ -144,7 +145,7 @@ func (e *Engagement) Copy(ctx context.Context) (CopyResult, error) {
 		}
 		mu.Unlock()
 		if err != nil && !IsStop(err) {
-			failed.add(a.Name, mailproof.Destination, err)
+			failed.add(a.Name, mailproof.Destination, e.whenToResume(err))
 		}
 		if isLedger(err) || ctx.Err() != nil {
 			return err
@@ -180,12 +181,12 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 		if !any {
 			return nil
 		}
-		src, closeSource, err := e.dialReader(ctx, a, mailproof.Source)
+		src, closeSource, err := e.reader(ctx, a, mailproof.Source)
 		if err != nil {
 			return err
 		}
 		defer closeSource()
-		dst, closeDestination, err := e.dialWriter(ctx, a)
+		dst, closeDestination, err := e.writer(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -273,6 +274,8 @@ func (e *Engagement) sending(ctx context.Context, account string, pass mailproof
 	states, err := e.destinationStates(ctx, account)
 	return transfer.Options{
 		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, State: states, Progress: progress, Stop: e.Stop,
+		Limiter: sendLimiter{e.rate(mailproof.Destination), e.budget(account, mailproof.Destination, dst.Server(), pace.Up)},
+		Waiting: e.waiting(account, mailproof.Destination),
 		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) {
 			return e.spool.Take(ctx, size, body)
 		},

@@ -119,6 +119,11 @@ type Options struct {
 	Fonts    [][]byte        // TrueType, for the characters that the PDF's own font lacks
 	Stop     <-chan struct{} // asks to end at the next message boundary, when closed
 	DNS      DNSOptions
+	Pace     Pace
+	// Say tells whoever watches what is being waited for, a line at a time; nil:
+	// nobody watches.
+	Say func(format string, args ...any)
+	Now func() time.Time // nil means time.Now: what day it is for the budgets
 }
 
 // Rules are the decisions of the user that shape a comparison. They are kept
@@ -126,6 +131,12 @@ type Options struct {
 type Rules struct {
 	Map     []string `json:"map,omitempty"`     // OLD=NEW
 	Exclude []string `json:"exclude,omitempty"` // patterns of source folders, or special uses
+	Folders []string `json:"folders,omitempty"` // patterns of the source folders that alone are wanted; none: all
+	// Since and Before leave out messages by their INTERNALDATE, MaxSize those
+	// with more octets; see [diff.Scope].
+	Since   time.Time `json:"since,omitzero"`
+	Before  time.Time `json:"before,omitzero"`
+	MaxSize int64     `json:"max_size,omitempty"`
 	// Aliases are addresses that the destination rewrites on purpose, old to
 	// new, as config.ReadAliases returns them.
 	Aliases map[string]string `json:"aliases,omitempty"`
@@ -146,7 +157,13 @@ func (r Rules) IsZero() bool {
 
 func (r Rules) noProviders() bool { return r.SourceProvider == "" && r.DestinationProvider == "" }
 
-func (r Rules) noFolders() bool { return len(r.Map) == 0 && len(r.Exclude) == 0 }
+func (r Rules) noFolders() bool {
+	return len(r.Map) == 0 && len(r.Exclude) == 0 && len(r.Folders) == 0 && r.scope().IsZero()
+}
+
+func (r Rules) scope() diff.Scope {
+	return diff.Scope{Since: r.Since, Before: r.Before, MaxSize: r.MaxSize}
+}
 
 // Engagement is one directory with its ledger open.
 type Engagement struct {
@@ -160,6 +177,7 @@ type Engagement struct {
 	refused refusals
 	wrong   wrongLogins
 	lines   lines
+	budgets budgets
 	most    listAtMost // exceptions of one account that are listed
 
 	// What all accounts share: the memory for bodies, the copy that goes along
@@ -252,7 +270,8 @@ func (e *Engagement) keepRules(ctx context.Context, writable bool) error {
 		}
 	}
 	if e.Rules.noFolders() {
-		e.Rules.Map, e.Rules.Exclude = rules.Map, rules.Exclude
+		e.Rules.Map, e.Rules.Exclude, e.Rules.Folders = rules.Map, rules.Exclude, rules.Folders
+		e.Rules.Since, e.Rules.Before, e.Rules.MaxSize = rules.Since, rules.Before, rules.MaxSize
 	}
 	if len(e.Rules.Aliases) == 0 {
 		e.Rules.Aliases = rules.Aliases
@@ -314,6 +333,7 @@ func (e *Engagement) connection(ctx context.Context, a Account, side mailproof.S
 	c := imapconn.Config{
 		Endpoint: a.Endpoint(side), ConnectTimeout: e.ConnectTimeout, ProgressTimeout: e.ProgressTimeout,
 		ClientName: "mailproof", ClientVersion: strings.TrimPrefix(e.Tool, "mailproof "),
+		Dial: e.dialPaced(side), Waiting: e.waiting(a.Name, side),
 	}
 	if c.Endpoint.Host == "" {
 		return c, fmt.Errorf("account %s has no %s address", a.Name, side)
@@ -383,42 +403,6 @@ func (e *Engagement) connectionsTo(ep mailproof.Endpoint) int {
 		return n
 	}
 	return e.MaxConnections
-}
-
-// lines counts the connections to each server, over all accounts.
-type lines struct {
-	mu     sync.Mutex
-	places map[string]chan struct{}
-}
-
-// enter waits for a place at a server that takes most connections at once; 0
-// is any number. Sides are counted apart: a copy holds one connection of each,
-// and on one and the same server would wait for itself.
-func (l *lines) enter(ctx context.Context, server string, most int) (leave func(), err error) {
-	if most <= 0 {
-		return func() {}, nil
-	}
-	place := l.at(server, most)
-	select {
-	case place <- struct{}{}:
-		return func() { <-place }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *lines) at(server string, most int) chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.places == nil {
-		l.places = map[string]chan struct{}{}
-	}
-	place, ok := l.places[server]
-	if !ok {
-		place = make(chan struct{}, most)
-		l.places[server] = place
-	}
-	return place
 }
 
 // beginPass records that a pass begins; the function it returns records its

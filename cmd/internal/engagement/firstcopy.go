@@ -267,7 +267,7 @@ func (t *sourceTap) open(ctx context.Context) error {
 	if t.pass, err = t.begin(ctx); err != nil {
 		return err
 	}
-	dst, done, err := t.e.dialWriter(ctx, t.a)
+	dst, done, err := t.e.writer(ctx, t.a)
 	if err != nil {
 		return err
 	}
@@ -335,7 +335,7 @@ func (t *sourceTap) done(ctx context.Context, readErr error) {
 	t.res.Accounts++
 	t.res.Rest = t.res.Rest || err != nil || sum.Failed > 0 || t.held > 0 || len(t.hold) > 0
 	if err != nil && !IsStop(err) {
-		t.failed.add(t.a.Name, mailproof.Destination, err)
+		t.failed.add(t.a.Name, mailproof.Destination, t.e.whenToResume(err))
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect"
-	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
 )
 
@@ -40,13 +39,16 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 			return res, end(err, 0, 0)
 		}
 	}
+	if err := e.recordScope(ctx, pass, side); err != nil {
+		return res, end(err, 0, 0)
+	}
 	res.Pass = pass
 	progress, done := e.Progress(mailproof.InventoryPass, side)
 	var mu sync.Mutex
 	var failed failures
 	err = e.each(ctx, func(ctx context.Context, a Account) error {
 		sum, err := e.inventoryOne(ctx, a, collect.Options{
-			Pass: pass, Account: a.Name, Side: side, Depth: depth, Sample: e.Sample, Reverify: e.Reverify, Exclude: e.excluded(side, a.Name), Progress: progress, Stop: e.Stop,
+			Pass: pass, Account: a.Name, Side: side, Depth: depth, Sample: e.Sample, Reverify: e.Reverify, Exclude: e.excluded(side, a.Name), Omit: e.omitted(side), Progress: progress, Stop: e.Stop,
 		})
 		if err := e.keepCalibration(ctx, pass, a.Name, depth, sum); err != nil {
 			return err
@@ -55,7 +57,7 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 		res.Summary.Add(sum)
 		mu.Unlock()
 		if err != nil && !IsStop(err) {
-			failed.add(a.Name, side, err)
+			failed.add(a.Name, side, e.whenToResume(err))
 		}
 		if isLedger(err) || ctx.Err() != nil {
 			return err
@@ -110,12 +112,12 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 
 // signInOnce dials, but never again where the server refused the password
 // before: servers lock accounts after a few wrong ones.
-func (e *Engagement) signInOnce(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, func(), error) {
+func (e *Engagement) signInOnce(ctx context.Context, a Account, side mailproof.Side) (*pacedReader, func(), error) {
 	key := login{a.Name, side}
 	if err := e.wrong.get(key); err != nil {
 		return nil, nil, err
 	}
-	r, done, err := e.dialReader(ctx, a, side)
+	r, done, err := e.reader(ctx, a, side)
 	if mailproof.KindOf(err) == mailproof.ErrAuth {
 		e.wrong.set(key, err)
 	}

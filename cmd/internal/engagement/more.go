@@ -10,7 +10,7 @@ import (
 
 // take takes the inventory of an account over a connection, and over more of
 // them if need be, with a copy beside it if there is one.
-func (e *Engagement) take(ctx context.Context, a Account, r *imapconn.Reader, o collect.Options) (collect.Summary, error) {
+func (e *Engagement) take(ctx context.Context, a Account, r collect.Source, o collect.Options) (collect.Summary, error) {
 	o.Spool, o.More = e.spool, e.more(a, o.Side)
 	if o.Side != mailproof.Source {
 		return collect.Inventory(ctx, r, recorder{e.ledger}, o)
@@ -38,7 +38,11 @@ func (e *Engagement) more(a Account, side mailproof.Side) func(context.Context) 
 			e.hands.Release(1)
 			return nil, nil, false
 		}
-		return r, func() {
+		paced, done, err := e.pacedReader(ctx, a, side, r, done)
+		if err != nil {
+			return nil, nil, false
+		}
+		return paced, func() {
 			done()
 			e.hands.Release(1)
 		}, true
@@ -59,24 +63,13 @@ func (e *Engagement) tryReader(ctx context.Context, a Account, side mailproof.Si
 	}
 	if r, err = imapconn.DialReader(ctx, c); err != nil {
 		leave()
+		if mailproof.ThrottleOf(err).Kind == mailproof.ThrottleConnections {
+			e.lowered(side, c.Endpoint.Address())
+		}
 		return nil, nil, false
 	}
 	return r, func() {
 		_ = r.Close() // as in dialReader
 		leave()
 	}, true
-}
-
-// tryEnter is as enter, and does not wait.
-func (l *lines) tryEnter(server string, most int) (leave func(), ok bool) {
-	if most <= 0 {
-		return func() {}, true
-	}
-	place := l.at(server, most)
-	select {
-	case place <- struct{}{}:
-		return func() { <-place }, true
-	default:
-		return nil, false
-	}
 }

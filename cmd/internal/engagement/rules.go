@@ -27,12 +27,18 @@ func (e *Engagement) parseRules() error {
 	if e.rules, err = diff.ParseRules(e.Rules.Map, e.Rules.Exclude); err != nil {
 		return err
 	}
+	if e.rules, err = e.inScope(e.rules); err != nil {
+		return err
+	}
 	e.accountRules = map[string]diff.Rules{}
 	for _, name := range slices.Sorted(maps.Keys(e.Rules.Accounts)) {
 		own := e.Rules.Accounts[name]
 		all, err := diff.ParseRules(joinMaps(own.Map, e.Rules.Map), append(slices.Clone(own.Exclude), e.Rules.Exclude...))
 		if err != nil {
 			return fmt.Errorf("account %s: %w", name, err)
+		}
+		if all, err = e.inScope(all); err != nil {
+			return err
 		}
 		e.accountRules[name] = all
 	}
