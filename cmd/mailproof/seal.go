@@ -25,6 +25,7 @@ type sealFlags struct {
 	zip, replace, json   bool
 	tsa, tsaCA           string
 	signPDF, signPDFKey  string
+	report               reportFlags
 }
 
 func (a *app) sealCommand() *cobra.Command {
@@ -70,6 +71,9 @@ The exit code is that of the verdict that was sealed: 0 complete, 1 differences,
 	fs.StringVar(&f.tsaCA, "tsa-ca", "", "certificates that the authority's must lead to, a PEM `file`")
 	fs.StringVar(&f.signPDF, "sign-pdf", "", "sign report.pdf with the `certificate`, PEM, its chain behind it")
 	fs.StringVar(&f.signPDFKey, "sign-pdf-key", "", "private key `file` of that certificate, PEM (default: in the certificate's file)")
+	fs.StringVar(&f.report.logo, "logo", "", "print this PNG or JPEG `file` on page one of the report, in place of report.logo of mailproof.toml")
+	fs.StringArrayVar(&f.report.fonts, "pdf-font", nil, "TrueType `file` for the scripts that the PDF's own font lacks (may be repeated)")
+	fs.BoolVar(&f.report.noMessages, "no-messages", false, "leave the list of single messages out of the report; data/verdicts.jsonl has it")
 	fs.BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/seal/1")
 	for _, name := range []string{"key", "tsa-ca", "sign-pdf", "sign-pdf-key"} {
 		_ = cmd.MarkFlagFilename(name)
@@ -85,6 +89,18 @@ func (a *app) seal(cmd *cobra.Command, f *sealFlags) error {
 	if err != nil {
 		return err
 	}
+	with, err := f.report.load()
+	if err != nil {
+		return err
+	}
+	o.Dress = func(d *report.Document) {
+		if with.logo != nil {
+			d.Brand.Logo = with.logo
+		}
+		if f.report.noMessages {
+			d.Messages = nil
+		}
+	}
 	cfg, err := a.config()
 	if err != nil {
 		return err
@@ -94,6 +110,7 @@ func (a *app) seal(cmd *cobra.Command, f *sealFlags) error {
 		return err
 	}
 	return a.withEngagement(cmd.Context(), cfg, work, func(ctx context.Context, e *engagement.Engagement) error {
+		e.Fonts = append(e.Fonts, with.fonts...)
 		undo, err := a.makeRoom(&o, f.replace)
 		if err != nil {
 			return err

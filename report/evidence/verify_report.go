@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -288,7 +289,9 @@ func difference(says, counted mailproof.Counts) string {
 	if remarshal(says, &a) != nil || remarshal(counted, &b) != nil {
 		return "the counts differ"
 	}
-	for _, k := range sortedNames(a) {
+	keys := maps.Clone(a) // a term may be left out where it is 0
+	maps.Copy(keys, b)
+	for _, k := range sortedNames(keys) {
 		if a[k] != b[k] {
 			parts = append(parts, fmt.Sprintf("%s: the report says %d, the lines make %d", strings.ReplaceAll(k, "_", " "), a[k], b[k]))
 		}

@@ -34,6 +34,7 @@ type SealOptions struct {
 	Timestamp *evidence.TimestampOptions
 	// SignPDF signs report.pdf in its place; nil leaves it unsigned.
 	SignPDF  func(path string) error
+	Dress    func(*report.Document) // changes how the report looks; nil leaves it
 	Progress func(lines int64)
 }
 
@@ -200,6 +201,9 @@ func (x *sealing) Records(ctx context.Context) (evidence.Records, error) {
 	d, err := x.e.Document(ctx, x.comparison)
 	if err != nil {
 		return r, err
+	}
+	if x.o.Dress != nil {
+		x.o.Dress(d)
 	}
 	x.document = d
 	r.Verdict, r.Findings, r.Observations = d.Verdict, d.DNS, d.Observations
