@@ -89,7 +89,7 @@ func parse(data []byte) (*file, error) {
 	}
 	number := func(b []byte) int { n, _ := strconv.Atoi(string(b)); return n } // the pattern holds digits only
 	size, table := number(m[1]), number(m[4])
-	if table > len(data) || size < 2 {
+	if table > len(data) || size < 2 || size > len(data) {
 		return nil, badForm("its table is short")
 	}
 	lines := bytes.Split(data[table:], []byte("\n"))
