@@ -59,6 +59,7 @@ const (
 	ReasonNoMessageID       = "no-message-id"      // missing or unrecognisable
 	ReasonExcluded          = "excluded"           // the evidence is the rule
 	ReasonLabel             = "label-missing"      // of Gmail: not a copy is missing but a label
+	ReasonLabelHidden       = "label-hidden"       // of Gmail: it is there under a label that IMAP does not show
 
 	// On leftovers.
 	ReasonPreExisting  = "pre-existing"

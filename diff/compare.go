@@ -15,6 +15,7 @@ import (
 // whatever is wrong with the mail is in the result.
 func Compare(ctx context.Context, source, destination Inventory, o Options) (mailproof.AccountResult, error) {
 	e := newEngine(ctx, source, destination, o)
+	e.labelRules = &o.Rules
 	a := newAccount(e, o)
 	if err := e.run(a); err != nil {
 		return mailproof.AccountResult{}, fmt.Errorf("compare: %w", err)
@@ -33,6 +34,7 @@ type account struct {
 	noted     []mailproof.Exception
 	omitted   int64
 	tallies   map[string]*tally // by check
+	unlabel   map[string]int64  // source folder → messages that lack a label
 }
 
 // tally counts the exceptions of one check.
@@ -42,7 +44,7 @@ type tally struct {
 }
 
 func newAccount(e *engine, o Options) *account {
-	a := &account{e: e, o: o, tallies: map[string]*tally{}}
+	a := &account{e: e, o: o, tallies: map[string]*tally{}, unlabel: map[string]int64{}}
 	a.result.SourceScan, a.result.DestinationScan = e.src.scan, e.dst.scan
 	a.result.Account = cmp.Or(e.src.scan.Account, e.dst.scan.Account)
 	a.srcFolder, a.dstFolder = slices.Repeat([]int{-1}, len(e.src.boxes)), slices.Repeat([]int{-1}, len(e.dst.boxes))
@@ -194,6 +196,14 @@ func (a *account) paired(p *pair) error {
 		Source: a.e.src.key(p.src), SourceRow: p.src, Destination: a.e.dst.key(p.dst), DestinationRow: p.dst,
 		Flags: flagsReason(p), Date: dateReason(p),
 	}
+	if j.verdict != mailproof.Altered {
+		if res.Labels, err = a.e.missingLabels(p); err != nil {
+			return err
+		}
+	}
+	if res.Labels != nil {
+		a.unlabel[res.Source.Mailbox]++
+	}
 	if res.Flags != nil {
 		f.FlagsDiffer++
 	}
@@ -286,7 +296,9 @@ func (a *account) judgeLeftover(s *side, r *mailproof.Row, twin bool) Result {
 		res.Reasons = append(res.Reasons, a.e.dstReading.reason(a.e.dst))
 	case twin:
 		res.Verdict, res.Tier = mailproof.DuplicateCollapsed, mailproof.T2
-		if a.e.labels[labelOf(r)] {
+		if hidden, ok := a.e.hiddenLabel(r); ok {
+			res.Reasons = append(res.Reasons, *hidden)
+		} else if a.e.labels[labelOf(r)] {
 			name := quote(a.e.src.boxes[r.Mailbox].Name)
 			res.Reasons = append(res.Reasons, mailproof.Reason{Code: ReasonLabel, Evidence: "the message itself is on the destination; its label " + name + " is not"})
 		}

@@ -39,6 +39,17 @@
 // destination lacks one of them and the message was found intact under another,
 // no copy is lost but a label: the reason label-missing names it.
 //
+// A label can be hidden from IMAP and be no mailbox ("Show in IMAP"). X-GM-LABELS
+// tells of it all the same ([Labelled]), and it is compared beside the verdict as
+// flags are: a message that is good stays what it is, as none of its octets is
+// lost, and Result.Labels says label-missing where the destination has its
+// content neither under that label nor in the folder that the label is mapped to.
+// \Starred is compared as the flag \Flagged; \Important, \Muted and the like are
+// no places. The other way about, a source message may have no counterpart
+// because the destination hides its label: then duplicate-collapsed has the
+// reason label-hidden. It stays a collapse, as what IMAP does not show was not
+// counted.
+//
 // Without such a number, T3b and T4 are suggestions. They pair only where the
 // Date is the same too or where INTERNALDATE, From and Subject are, and T4 then
 // only if one of the two has no Message-ID: otherwise today's report would pass
@@ -110,6 +121,7 @@
 //	folders.map                      info     folders were renamed, merged, or differ in case only
 //	messages.flags                   warn     flags or keywords differ
 //	messages.dates                   warn     INTERNALDATE differs by more than a second
+//	messages.labels                  warn     labels that the source hides from IMAP are not on the destination
 //	messages.signatures              warn     the octets of signed parts differ though their content does not
 //
 // # References

@@ -23,6 +23,8 @@ type engine struct {
 	sink     sink
 	// reading says, once the rounds are over, what of each side was not read.
 	srcReading, dstReading reading
+	labelRules             *Rules         // nil: labels are of no interest
+	book                   *labelBook     // nil: no label is hidden
 	labels                 map[label]bool // of leftovers: whether the message was found intact under another label
 	tried                  [2]int         // size of the other side when load was last tried in vain
 }
@@ -98,6 +100,11 @@ func (e *engine) run(s sink) error {
 	e.sink = s
 	for _, side := range []*side{e.src, e.dst} {
 		if err := e.index(side); err != nil {
+			return err
+		}
+	}
+	if e.labelRules != nil {
+		if err := e.readLabels(); err != nil {
 			return err
 		}
 	}

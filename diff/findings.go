@@ -27,6 +27,7 @@ const (
 	CheckFlags                 = "messages.flags"
 	CheckDates                 = "messages.dates"
 	CheckSignatures            = "messages.signatures"
+	CheckLabels                = "messages.labels"
 )
 
 // finish folds what was counted into the result.
@@ -269,6 +270,17 @@ func (a *account) beside() []mailproof.Finding {
 		if x.n > 0 {
 			fs = append(fs, mailproof.Finding{Check: x.check, Outcome: mailproof.OutcomeWarn, Observed: fmt.Sprintf(x.observed, plural(x.n, "message"))})
 		}
+	}
+	var n int64
+	for _, of := range a.unlabel {
+		n += of
+	}
+	if n > 0 {
+		fs = append(fs, mailproof.Finding{
+			Check: CheckLabels, Outcome: mailproof.OutcomeWarn, Expected: "a message keeps its labels",
+			Observed: plural(n, "message") + " under a label that the source hides from IMAP and the destination lacks, " + inFolders(a.unlabel),
+			Remedy:   "in Gmail's settings let IMAP show the label, then inventory and copy again; mailproof diff --format lines names each",
+		})
 	}
 	return fs
 }

@@ -93,11 +93,24 @@ type Result struct {
 	// are valid only until OnResult returns.
 	SourceRow      *mailproof.Row
 	DestinationRow *mailproof.Row
-	// Flags, Date and Signature are the differences beside the verdict; nil
-	// where there is none.
+	// Flags, Date, Labels and Signature are the differences beside the verdict;
+	// nil where there is none. Labels names the labels of Gmail that the
+	// destination lacks, of a message that is good.
 	Flags     *mailproof.Reason
 	Date      *mailproof.Reason
+	Labels    *mailproof.Reason
 	Signature bool // the octets of a multipart/signed part differ though the content is equivalent
+}
+
+// Beside lists the reasons of the differences beside the verdict.
+func (r *Result) Beside() []mailproof.Reason {
+	var out []mailproof.Reason
+	for _, reason := range []*mailproof.Reason{r.Flags, r.Date, r.Labels} {
+		if reason != nil {
+			out = append(out, *reason)
+		}
+	}
+	return out
 }
 
 // Key is the message that the verdict is about: the source message, or the

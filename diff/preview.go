@@ -23,20 +23,8 @@ type Headed interface {
 	Header(ctx context.Context, id int64) (h mailproof.Header, ok bool, err error)
 }
 
-// headersOf finds the headers of an inventory, through whatever is wrapped
-// around it and says so by a method Unwrap.
-func headersOf(inv Inventory) (Headed, bool) {
-	for {
-		if h, ok := inv.(Headed); ok {
-			return h, true
-		}
-		w, ok := inv.(interface{ Unwrap() Inventory })
-		if !ok {
-			return nil, false
-		}
-		inv = w.Unwrap()
-	}
-}
+// headersOf finds the headers of an inventory.
+func headersOf(inv Inventory) (Headed, bool) { return beneath[Headed](inv) }
 
 // PreviewOptions says how two listings are compared.
 type PreviewOptions struct {
