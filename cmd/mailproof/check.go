@@ -15,6 +15,7 @@ import (
 	"github.com/mailproof/mailproof/cmd/internal/config"
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
 	"github.com/mailproof/mailproof/cmd/internal/terminal"
+	"github.com/mailproof/mailproof/collect/ledger"
 )
 
 // checkFlags are those of check alone.
@@ -158,12 +159,18 @@ func (a *app) readiness(ctx context.Context, o engagement.Options, recipients en
 // recordCheck keeps the outcome in the ledger of an engagement. A check of some
 // accounts only is kept nowhere: it would stand for all.
 func (a *app) recordCheck(ctx context.Context, cfg *config.Config, o engagement.Options, r checkResult, cf *checkFlags, some bool) error {
-	if cf.noRecord || some || !cf.record && cfg.Path == "" && !engagement.HasLedger(a.dir) {
+	engaged := o.RosterWhole && (cfg.Path != "" || engagement.HasLedger(a.dir))
+	if cf.noRecord || some || !cf.record && !engaged {
 		return nil
 	}
-	return engagement.RecordReadiness(ctx, a.dir, o, engagement.ReadinessRecord{
+	err := engagement.RecordReadiness(ctx, a.dir, o, engagement.ReadinessRecord{
 		Taken: r.taken, Ready: r.ready(), Checks: r.checks, Servers: r.servers, Findings: append(slices.Clone(r.dns), r.recipients...), Forecast: r.forecast,
 	})
+	if errors.Is(err, ledger.ErrLocked) {
+		a.warnf("another mailproof works on this directory: the outcome of the check is not kept")
+		return nil
+	}
+	return err
 }
 
 // printCheck prints one screen.
