@@ -45,11 +45,11 @@ func (l *Ledger) Decided(ctx context.Context) (map[mailproof.MessageKey]Decided,
 	decided := map[mailproof.MessageKey]Decided{}
 	err := l.each(ctx, `SELECT d.series, d.number, i.key, d.pass, d.verdict, d.disposition, d.decided_by, d.why, d.decided, x.reasons,
 		coalesce(r.source_pass, 0), coalesce(r.destination_pass, 0)
-		FROM (SELECT series, number, max(seq) AS seq FROM disposition GROUP BY series, number) last
+		FROM (SELECT max(seq) AS seq FROM disposition GROUP BY series, number) last
 		CROSS JOIN disposition d ON d.seq = last.seq
-		JOIN exception_id i ON i.series = d.series AND i.number = d.number
-		JOIN exception x ON x.series = d.series AND x.number = d.number AND x.pass = d.pass
-		JOIN result r ON r.pass = x.pass AND r.account = x.account`, nil, func(row scanFunc) error {
+		CROSS JOIN exception_id i ON i.series = d.series AND i.number = d.number
+		CROSS JOIN exception x INDEXED BY exception_number ON x.series = d.series AND x.number = d.number AND x.pass = d.pass
+		CROSS JOIN result r ON r.pass = x.pass AND r.account = x.account`, nil, func(row scanFunc) error {
 		var d Decided
 		var series string
 		var number int64

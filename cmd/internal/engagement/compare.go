@@ -263,12 +263,16 @@ func (n neverRead) Message(context.Context, int64) (mailproof.Message, error) {
 // explainRefusals puts the destination's own words beside what is missing. The
 // words come from the copy journal; the verdict does not.
 func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountResult) error {
+	latest, err := e.latestSteps(ctx, r)
+	if err != nil {
+		return err
+	}
 	for i := range r.Exceptions {
 		x := &r.Exceptions[i]
 		if x.Verdict != mailproof.Missing {
 			continue
 		}
-		last, ok, err := e.ledger.LatestStep(ctx, x.Key)
+		last, ok, err := latest(ctx, x.Key)
 		if err != nil {
 			return err
 		}
