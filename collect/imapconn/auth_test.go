@@ -250,8 +250,7 @@ func TestScramDistrust(t *testing.T) {
 func TestFallBackBeforeProof(t *testing.T) {
 	cert, pool := certificate(t, nil)
 	for _, security := range []mailproof.Security{mailproof.ImplicitTLS, mailproof.Plaintext} {
-		f := newFake(t, nil)
-		f.script = func(c *fakeConn) {
+		f := newFake(t, func(c *fakeConn) {
 			c.line("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN] hi")
 			c.serve(func(cmd commandLine) bool {
 				if strings.HasPrefix(cmd.args, "SCRAM") {
@@ -261,7 +260,7 @@ func TestFallBackBeforeProof(t *testing.T) {
 				}
 				return true
 			})
-		}
+		})
 		config := f.config()
 		config.Endpoint.Security, config.RootCAs = security, pool
 		if security == mailproof.ImplicitTLS {
@@ -302,9 +301,7 @@ func TestScramPlus(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := &scramServer{kind: scramSHA256, password: "s3cret"}
-			f := newFake(t, nil)
-			f.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tt.version}
-			f.script = func(c *fakeConn) {
+			f := newFake(t, func(c *fakeConn) {
 				c.line("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS AUTH=PLAIN] hi")
 				state := c.Conn.(*tls.Conn).ConnectionState()
 				server.binding = func() []byte {
@@ -326,7 +323,10 @@ func TestScramPlus(t *testing.T) {
 					}
 					return true
 				})
-			}
+			})
+			f.mu.Lock()
+			f.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tt.version}
+			f.mu.Unlock()
 			config := f.config()
 			config.Endpoint.Security, config.RootCAs = mailproof.ImplicitTLS, pool
 			r, err := DialReader(context.Background(), config)
@@ -492,8 +492,7 @@ func TestTokenRunsOut(t *testing.T) {
 		"* BYE Session invalidated - AccessTokenExpired", "T NO [AUTHENTICATIONFAILED] AccessTokenExpired", "T BAD [EXPIRED] token expired",
 	} {
 		t.Run(farewell, func(t *testing.T) {
-			f := newFake(t, nil)
-			f.script = func(c *fakeConn) {
+			f := newFake(t, func(c *fakeConn) {
 				if !bearerConn(c, "IMAP4rev1", fmt.Sprintf("t0ken-%d", min(c.n-1, 2))) {
 					return
 				}
@@ -516,7 +515,7 @@ func TestTokenRunsOut(t *testing.T) {
 					}
 					return true
 				})
-			}
+			})
 			source := &tokens{}
 			config := f.config()
 			config.Tokens = source
