@@ -19,9 +19,9 @@ type Labelled interface {
 	EachLabels(ctx context.Context, f func(id int64, labels []string) error) error
 }
 
-// beneath finds what an inventory can do beside [Inventory], through whatever is
+// Beneath finds what an inventory can do beside [Inventory], through whatever is
 // wrapped around it and says so by a method Unwrap.
-func beneath[T any](inv Inventory) (can T, ok bool) {
+func Beneath[T any](inv Inventory) (can T, ok bool) {
 	for {
 		if can, ok = inv.(T); ok {
 			return can, true
@@ -91,7 +91,7 @@ func (e *engine) readLabels() error {
 	if err := e.sourceLabels(b); err != nil {
 		return err
 	}
-	dst, known := beneath[Labelled](e.dst.inv)
+	dst, known := Beneath[Labelled](e.dst.inv)
 	if known {
 		e.absentFolders(b)
 	}
@@ -125,7 +125,7 @@ func (e *engine) name(b *labelBook, label string) int {
 // sourceLabels finds the messages with labels whose folder the source does not
 // list. A folder that a rule leaves out is listed.
 func (e *engine) sourceLabels(b *labelBook) error {
-	src, ok := beneath[Labelled](e.src.inv)
+	src, ok := Beneath[Labelled](e.src.inv)
 	if !ok {
 		return nil
 	}

@@ -134,14 +134,14 @@ func TestLabelHiddenOnTheDestination(t *testing.T) {
 // is one that the engagement's wrapper hides.
 func TestWrappersHideNothing(t *testing.T) {
 	src, _ := standard()
-	if _, ok := beneath[Labelled](wrapped{wrapped{labelledFake{src, nil}}}); !ok {
+	if _, ok := Beneath[Labelled](wrapped{wrapped{labelledFake{src, nil}}}); !ok {
 		t.Error("labels are hidden")
 	}
 	if _, ok := headersOf(wrapped{wrapped{&headed{fake: src}}}); !ok {
 		t.Error("headers are hidden")
 	}
 	for _, inv := range []Inventory{nil, src, wrapped{src}, wrapped{nil}} {
-		if _, ok := beneath[Labelled](inv); ok {
+		if _, ok := Beneath[Labelled](inv); ok {
 			t.Errorf("%T has labels", inv)
 		}
 	}

@@ -24,7 +24,7 @@ type Headed interface {
 }
 
 // headersOf finds the headers of an inventory.
-func headersOf(inv Inventory) (Headed, bool) { return beneath[Headed](inv) }
+func headersOf(inv Inventory) (Headed, bool) { return Beneath[Headed](inv) }
 
 // PreviewOptions says how two listings are compared.
 type PreviewOptions struct {

@@ -226,6 +226,9 @@ func (a *app) printPlaces(x *engagement.Explanation) {
 		return m.InternalDate.UTC().Format("2006-01-02 15:04:05 UTC")
 	}, true)
 	row("flags", func(m *engagement.ExplainedMessage) string { return "(" + strings.Join(m.Flags, " ") + ")" }, true)
+	if x.Source != nil && len(x.Source.Labels) > 0 || x.Destination != nil && len(x.Destination.Labels) > 0 {
+		row("labels", func(m *engagement.ExplainedMessage) string { return strings.Join(m.Labels, ", ") }, true)
+	}
 	if read {
 		row("MIH", func(m *engagement.ExplainedMessage) string { return m.MIH }, true)
 		row("DKIM body hash", func(m *engagement.ExplainedMessage) string {

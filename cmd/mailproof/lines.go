@@ -37,10 +37,8 @@ func writeLine(w *bufio.Writer, format lineFormat, r diff.Result) error {
 	for _, reason := range r.Reasons {
 		reasons = append(reasons, clean(reason.String()))
 	}
-	for _, beside := range []*mailproof.Reason{r.Flags, r.Date} {
-		if beside != nil {
-			reasons = append(reasons, clean(beside.String()))
-		}
+	for _, beside := range r.Beside() {
+		reasons = append(reasons, clean(beside.String()))
 	}
 	return format(w, r.Verdict.Sigil(), clean(key.Account), clean(key.Mailbox), key.UID, r.Verdict.String(), tier, strings.Join(reasons, "; "))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,7 @@ type ExplainedMessage struct {
 	Size         int64                `json:"rfc822_size"`
 	InternalDate *time.Time           `json:"internaldate"`
 	Flags        []string             `json:"flags"`
+	Labels       []string             `json:"labels,omitempty"` // of Gmail, beside the folder's own
 	MessageID    string               `json:"message_id"`
 	MIH          string               `json:"mih,omitempty"` // EDRM message identification hash
 	DKIM         string               `json:"dkim"`          // absent, body-agrees or body-differs
@@ -257,6 +259,13 @@ func (e *Engagement) loadMessages(ctx context.Context, account string, r *verdic
 		}
 		m.MessageKey = s.key
 		*s.keep, *s.show = &m, explainedMessage(&m)
+		if l, ok := diff.Beneath[interface {
+			Labels(ctx context.Context, id int64) ([]string, error)
+		}](s.inv); ok {
+			if (*s.show).Labels, err = l.Labels(ctx, s.row.ID); err != nil {
+				return err
+			}
+		}
 	}
 	return x.findRelatives(ctx, src, dst, r)
 }
@@ -285,12 +294,7 @@ func explainedMessage(m *mailproof.Message) *ExplainedMessage {
 }
 
 func (x *Explanation) addReasons(reasons []mailproof.Reason, r *verdictOf) {
-	for _, beside := range []*mailproof.Reason{r.Flags, r.Date} {
-		if beside != nil {
-			reasons = append(reasons[:len(reasons):len(reasons)], *beside)
-		}
-	}
-	for _, reason := range reasons {
+	for _, reason := range slices.Concat(reasons, r.Beside()) {
 		w := wordsOf(reason.Code).said(reason)
 		x.Reasons = append(x.Reasons, ExplainedReason{Code: reason.Code, Evidence: reason.Evidence, Meaning: w.meaning, Remedy: w.remedy})
 	}

@@ -73,7 +73,8 @@ var reasonWords = map[string]words{
 	diff.ReasonNoMessageID:       {"the message has no Message-ID: it may be missing, or so changed that it cannot be recognised", compareByHand},
 	diff.ReasonExcluded:          {"its folder was left out by a rule", "nothing: it was asked for with --exclude"},
 
-	diff.ReasonLabel: {"on Gmail one message can stand under several labels, which IMAP shows as folders: the message arrived, one of its labels did not", "map the folder with --map, or let the customer accept that the label is gone"},
+	diff.ReasonLabel:       {"on Gmail one message can stand under several labels, which IMAP shows as folders unless it is told to hide them: the message arrived, one of its labels did not", "where the source hides the label, let IMAP show it (Gmail's settings, Labels), and copy again; else map the folder with --map, or let the customer accept that the label is gone"},
+	diff.ReasonLabelHidden: {"the message is there and has its label, but Gmail does not show the label's folder in IMAP: as far as could be counted there is a copy too few", "let IMAP show the label on the destination (Gmail's settings, Labels), and take the inventory again"},
 
 	diff.ReasonPreExisting:  {"it was on the destination before anything was copied", "nothing"},
 	diff.ReasonArrivedLater: {"it came to the destination after the first reading, by mail or by a copying program", "nothing, if mail is delivered there already"},

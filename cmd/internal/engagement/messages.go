@@ -158,20 +158,13 @@ func (v *verdictLines) text(s string) uint32 {
 
 func reasonsText(r *diff.Result, evidence bool) string {
 	var parts []string
-	add := func(reason *mailproof.Reason) {
-		switch {
-		case reason == nil:
-		case evidence:
+	for _, reason := range slices.Concat(r.Reasons, r.Beside()) {
+		if evidence {
 			parts = append(parts, reason.String())
-		default:
+		} else {
 			parts = append(parts, reason.Code)
 		}
 	}
-	for i := range r.Reasons {
-		add(&r.Reasons[i])
-	}
-	add(r.Flags)
-	add(r.Date)
 	return strings.Join(parts, "; ")
 }
 
@@ -223,7 +216,7 @@ func (v *verdictLines) of(ctx context.Context, inv, other diff.Inventory, lines 
 		m.Exception = v.full[m.Key]
 		return m
 	}
-	if with, ok := inv.(detailed); ok {
+	if with, ok := diff.Beneath[detailed](inv); ok {
 		index := map[string]uint32{}
 		for i := range mailboxes {
 			index[mailboxes[i].Name] = uint32(i)

@@ -171,17 +171,12 @@ func (s sealedInventory) Messages(ctx context.Context, folder int) iter.Seq2[mai
 
 func (x *sealing) Verdicts(ctx context.Context, emit func(*evidence.Verdict) error) (err error) {
 	x.comparison, err = x.e.Compare(ctx, func(r diff.Result) error {
-		v := evidence.Verdict{Verdict: r.Verdict, Tier: r.Tier, Reasons: r.Reasons, SignatureChanged: r.Signature}
+		v := evidence.Verdict{Verdict: r.Verdict, Tier: r.Tier, Reasons: r.Reasons, Beside: r.Beside(), SignatureChanged: r.Signature}
 		if r.SourceRow != nil {
 			v.Source = r.Source
 		}
 		if r.DestinationRow != nil {
 			v.Destination = r.Destination
-		}
-		for _, beside := range []*mailproof.Reason{r.Flags, r.Date} {
-			if beside != nil {
-				v.Beside = append(v.Beside, *beside)
-			}
 		}
 		return emit(&v)
 	})
