@@ -88,7 +88,7 @@ func (l *Ledger) RecordDispositions(ctx context.Context, pass mailproof.PassID, 
 				return err
 			}
 			var verdict string
-			ok, err := t.get("SELECT verdict FROM exception WHERE series = ? AND number = ? AND pass = ?", []any{series, number, int64(pass)}, &verdict)
+			ok, err := t.get("SELECT verdict FROM exception INDEXED BY exception_number WHERE series = ? AND number = ? AND pass = ?", []any{series, number, int64(pass)}, &verdict)
 			if err != nil || !ok {
 				return errors.Join(err, wrapIf(!ok, ErrUnknown, "exception %s of pass %d", id, pass))
 			}
