@@ -34,6 +34,7 @@ type Endpoint struct {
 	Security   Security
 	CAFile     string // PEM file of further trust anchors; empty: the system's
 	SkipVerify bool   // certificate is not checked; only where asked for in so many words
+	Compress   bool   // COMPRESS=DEFLATE where the server offers it: for slow lines, it costs the server time
 
 	// AdminSeparator joins Authz and User into one login name, as Dovecot's
 	// "*" does in "anna*master", for servers that take no authorisation
@@ -71,6 +72,7 @@ func Mechanisms() []string {
 //
 //	ca=FILE                     further trust anchors
 //	insecure=skip-verify        the certificate is not checked
+//	compress=deflate            COMPRESS=DEFLATE (RFC 4978) where the server offers it
 //	auth=MECHANISM              this one of [Mechanisms] and no other
 //	admin=ADMIN                 ADMIN signs in, and reads the mail of USER
 //	authzid=OWNER               the same the other way round: USER signs in for OWNER
@@ -158,6 +160,8 @@ func (e *Endpoint) setOptions(values url.Values) error {
 			e.CAFile = v
 		case key == "insecure" && v == "skip-verify":
 			e.SkipVerify = true
+		case key == "compress" && v == "deflate":
+			e.Compress = true
 		case key == "authzid":
 			e.Authz = v
 		case key == "admin" && v != "":
@@ -175,7 +179,7 @@ func (e *Endpoint) setOptions(values url.Values) error {
 		case key == "key" && v != "":
 			e.KeyFile = v
 		default:
-			return fmt.Errorf("option %s=%s is not known: there are tls=none, ca=FILE, insecure=skip-verify, auth=MECHANISM, admin=ADMIN, authzid=USER, admin_separator=CHARACTERS, cert=FILE and key=FILE", key, v)
+			return fmt.Errorf("option %s=%s is not known: there are tls=none, ca=FILE, insecure=skip-verify, compress=deflate, auth=MECHANISM, admin=ADMIN, authzid=USER, admin_separator=CHARACTERS, cert=FILE and key=FILE", key, v)
 		}
 	}
 	return e.SetAdmin(admin)
@@ -263,6 +267,9 @@ func (e Endpoint) String() string {
 	}
 	if e.SkipVerify {
 		q.Set("insecure", "skip-verify")
+	}
+	if e.Compress {
+		q.Set("compress", "deflate")
 	}
 	for key, value := range map[string]string{
 		"authzid": e.Authz, "admin_separator": e.AdminSeparator, "auth": e.Auth, "cert": e.CertFile, "key": e.KeyFile,

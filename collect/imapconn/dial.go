@@ -65,6 +65,11 @@ func connectWith(ctx context.Context, c Config, secret mailproof.Secret, octets 
 			return nil, info, err
 		}
 	}
+	if c.Endpoint.Compress && w.caps.has("COMPRESS=DEFLATE") {
+		if err := w.compress(); err != nil {
+			return nil, info, err
+		}
+	}
 	info.Capabilities = w.caps
 	info.AppendLimit = w.caps.appendLimit()
 	c.Log.DebugContext(ctx, "imap signed in", "server", address, "peer", info.Peer, "user", c.Endpoint.User,

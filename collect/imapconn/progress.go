@@ -29,6 +29,7 @@ type progressConn struct {
 	net.Conn
 	timeout time.Duration
 	octets  *traffic
+	deflate *deflater // nil: octets leave as they are
 
 	mu       sync.Mutex
 	armed    bool
@@ -145,6 +146,20 @@ func (c *progressConn) after(n int) error {
 }
 
 func (c *progressConn) Write(p []byte) (int, error) {
+	if c.deflate == nil {
+		return c.writeRaw(p)
+	}
+	packed, err := c.deflate.pack(p)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.writeRaw(packed); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *progressConn) writeRaw(p []byte) (int, error) {
 	written := 0
 	for written < len(p) {
 		if err := c.arm(); err != nil {

@@ -37,6 +37,7 @@ func init() {
 		"AUTHENTICATE": {signedOut, "", (*conn).authenticate},
 
 		"ENABLE":       {signedIn, "ENABLE", (*conn).enable},
+		"COMPRESS":     {signedIn, "COMPRESS=DEFLATE", (*conn).compress},
 		"NAMESPACE":    {signedIn, "NAMESPACE", (*conn).namespace},
 		"LIST":         {signedIn, "", (*conn).list},
 		"LSUB":         {signedIn, "", (*conn).lsub},

@@ -40,6 +40,7 @@ type conn struct {
 	// condstore: the client asked for MODSEQ in unsolicited responses.
 	condstore bool
 	tag       string // of the command at hand
+	deflated  bool   // COMPRESS=DEFLATE is active
 	cut       bool   // end the connection without a reply
 	bye       string // end it with this farewell after the reply
 }
@@ -184,8 +185,11 @@ func (c *conn) execute(cmd *command) bool {
 		c.untagged("BYE %s", oneLine(c.bye))
 		return false
 	}
-	if name == "STARTTLS" && result.kind == "OK" {
+	switch {
+	case name == "STARTTLS" && result.kind == "OK":
 		return c.startTLS()
+	case name == "COMPRESS" && result.kind == "OK":
+		return c.startCompress()
 	}
 	return name != "LOGOUT"
 }

@@ -320,7 +320,7 @@ func (s *Server) offers(capability string) bool {
 
 var capabilities = []string{
 	"IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE", "NAMESPACE", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "STATUS=SIZE",
-	"SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "MULTIAPPEND", "CONDSTORE", "ESEARCH", "MOVE", "UNSELECT", "QUOTA", gmailExtension,
+	"SPECIAL-USE", "CREATE-SPECIAL-USE", "UIDPLUS", "MULTIAPPEND", "CONDSTORE", "ESEARCH", "MOVE", "UNSELECT", "QUOTA", "COMPRESS=DEFLATE", gmailExtension,
 }
 
 const gmailExtension = "X-GM-EXT-1"
