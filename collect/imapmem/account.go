@@ -25,7 +25,8 @@ type Account struct {
 	quota        int64 // octets; 0: none
 	used         int64
 	nextValidity uint32
-	lastGmail    uint64 // X-GM-MSGID of the latest message
+	lastGmail    uint64              // X-GM-MSGID of the latest message
+	hidden       map[uint64][]string // labels without a mailbox, by X-GM-MSGID: see HideLabel
 	connections  int
 	activity     Activity
 }

@@ -2,6 +2,7 @@ package imapmem
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -194,13 +195,20 @@ func (a *Account) labels(box *mailbox) map[uint64][]string {
 		if b == box {
 			continue
 		}
-		label := quote(encodeUTF7(name))
-		if name == "INBOX" {
-			label = quote(`\Inbox`)
+		if b.use == mailproof.UseAll {
+			continue // which is no label
 		}
+		label := quote(cmp.Or(systemLabel(b), encodeUTF7(name)))
 		for _, m := range b.messages {
 			if all := labels[m.gmail]; len(all) == 0 || all[len(all)-1] != label {
 				labels[m.gmail] = append(all, label)
+			}
+		}
+	}
+	for _, m := range box.messages {
+		for _, name := range a.hidden[m.gmail] {
+			if label := quote(encodeUTF7(name)); !slices.Contains(labels[m.gmail], label) {
+				labels[m.gmail] = append(labels[m.gmail], label)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package imapmem
 
 import (
 	"fmt"
+	"strings"
 
 	mailproof "github.com/mailproof/mailproof"
 )
@@ -41,6 +42,38 @@ func ExchangeLike(limit int64) Options {
 		},
 		OnAppend: func(_, _ string, raw []byte) ([]byte, error) { return Exchange(raw), nil },
 	}
+}
+
+// systemLabel is what Gmail calls the label of one of its own mailboxes; empty
+// where the label has the mailbox's name.
+func systemLabel(b *mailbox) string {
+	switch {
+	case b.name == "INBOX":
+		return `\Inbox`
+	case strings.HasPrefix(b.name, "[Gmail]/") && b.use == "":
+		return `\` + strings.TrimPrefix(b.name, "[Gmail]/") // \Important
+	}
+	return map[mailproof.SpecialUse]string{
+		mailproof.UseSent: `\Sent`, mailproof.UseDrafts: `\Draft`, mailproof.UseFlagged: `\Starred`, mailproof.UseJunk: `\Spam`, mailproof.UseTrash: `\Trash`,
+	}[b.use]
+}
+
+// HideLabel gives a message labels that IMAP does not show as mailboxes, as
+// Gmail does where "Show in IMAP" is off: X-GM-LABELS alone tells of them.
+func (a *Account) HideLabel(name string, uid mailproof.UID, labels ...string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found, err := a.find(canonical(name), []mailproof.UID{uid})
+	if err != nil {
+		return fmt.Errorf("label: %w", err)
+	}
+	if a.hidden == nil {
+		a.hidden = map[uint64][]string{}
+	}
+	id := found[0].gmail
+	a.hidden[id] = append(a.hidden[id], labels...)
+	a.setFlags(a.boxes[canonical(name)], found[0], found[0].flags) // MODSEQ counts labels, too
+	return nil
 }
 
 // Label puts a message into another mailbox as well, as a further label of
