@@ -16,6 +16,7 @@ import (
 	"github.com/mailproof/mailproof/cmd/internal/demo"
 	"github.com/mailproof/mailproof/cmd/internal/engagement"
 	"github.com/mailproof/mailproof/report"
+	"github.com/mailproof/mailproof/report/evidence"
 )
 
 func (a *app) demoCommand() *cobra.Command {
@@ -25,8 +26,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "the whole job on embedded servers, in a few seconds",
 		Long: `demo plays a whole migration on this machine: two IMAP servers and a name server on
 loopback, five accounts with the things that real mail has. It reads, copies,
-lets mail arrive in between, copies again, cuts over, compares and writes the
-report.
+lets mail arrive in between, copies again, cuts over, compares, writes the
+report, and seals the evidence bundle and verifies it.
 
 Without --dir it works in a new directory mailproof-demo beside you.
 
@@ -85,7 +86,7 @@ func (a *app) demo(ctx context.Context, asJSON bool) (err error) {
 	}
 	a.say("")
 	a.say("open these:")
-	for _, name := range []string{engagement.HTMLFile, engagement.PDFFile, engagement.JSONFile, engagement.LedgerFile} {
+	for _, name := range []string{engagement.HTMLFile, engagement.PDFFile, engagement.JSONFile, engagement.LedgerFile, filepath.Join(engagement.BundleDir, "VERIFY.md")} {
 		a.say("  " + a.within(name))
 	}
 	if n := world.SourceWrites(); n != 0 {
@@ -179,6 +180,37 @@ func (a *app) playDemo(ctx context.Context, e *engagement.Engagement, world *dem
 	if !a.stagesOnErr {
 		a.printVerdict(d)
 	}
+	say("6  the evidence, sealed with a key that was made for the demo, and checked as an auditor would")
+	return a.sealDemo(ctx, e)
+}
+
+// sealDemo seals the engagement, verifies the bundle, and returns the report
+// that cites it. The key is thrown away: the fingerprint that the bundle is held
+// against is what another party would have been told.
+func (a *app) sealDemo(ctx context.Context, e *engagement.Engagement) (*report.Document, error) {
+	key, err := evidence.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	s, d, err := e.Seal(ctx, engagement.SealOptions{Key: key, Profile: evidence.Full, Out: a.within(engagement.BundleDir)})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.TakeReport(s.Dir); err != nil {
+		return nil, err
+	}
+	a.printSealedLine(s, time.Since(started))
+	started = time.Now()
+	v, err := evidence.Verify(ctx, s.Dir, evidence.VerifyOptions{Trust: evidence.Trust{Fingerprints: []string{key.Public().Fingerprint()}}})
+	if err != nil {
+		return nil, err
+	}
+	if v.Outcome() != mailproof.OutcomePass {
+		return nil, fmt.Errorf("demo: the bundle does not verify: %v", v.Problems)
+	}
+	a.stage("verify", "", fmt.Sprintf("%s of %s hold, %s", countOf(int64(len(v.Checks)), "check"), s.Bundle, countOf(int64(s.Files), "file")), time.Since(started))
+	a.hintf("mailproof verify --fingerprint %s %s", s.Fingerprint, s.Dir)
 	return d, nil
 }
 

@@ -278,6 +278,15 @@ type sealJSON struct {
 	Roots       []report.Root `json:"roots"`
 }
 
+// printSealedLine is the stage of the sealing.
+func (a *app) printSealedLine(s evidence.Sealed, took time.Duration) {
+	sizes := map[string]int64{}
+	for _, r := range s.Roots {
+		sizes[r.Tree] = r.Size
+	}
+	a.stage("seal", "", fmt.Sprintf("%s and %s source and destination lines, %s", count(sizes["source"]), count(sizes["destination"]), countOf(sizes["verdicts"], "verdict")), took)
+}
+
 func (a *app) printSealed(s evidence.Sealed, d *report.Document, o engagement.SealOptions, f *sealFlags, zipped string, took time.Duration) error {
 	j := sealJSON{
 		Schema: "mailproof/seal/1", Verdict: s.Verdict.String(), ExitCode: s.Verdict.ExitCode(), Bundle: s.Bundle, Privacy: s.Profile.String(), Directory: s.Dir,
@@ -290,11 +299,7 @@ func (a *app) printSealed(s evidence.Sealed, d *report.Document, o engagement.Se
 	if f.json {
 		return errors.Join(writeJSON(a.out, j), verdict(s.Verdict))
 	}
-	sizes := map[string]int64{}
-	for _, r := range s.Roots {
-		sizes[r.Tree] = r.Size
-	}
-	a.stage("seal", "", fmt.Sprintf("%s and %s source and destination lines, %s", count(sizes["source"]), count(sizes["destination"]), countOf(sizes["verdicts"], "verdict")), took)
+	a.printSealedLine(s, took)
 	fmt.Fprintf(a.out, "\nbundle       %s  %s  %s\n", s.Bundle, s.Profile, s.Dir)
 	if zipped != "" {
 		fmt.Fprintf(a.out, "zip          %s\n", zipped)
