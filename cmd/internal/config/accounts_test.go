@@ -181,7 +181,7 @@ mailboxes.csv:13: column "name": the same account as in line 11
 mailboxes.csv:14: column "destination": the same login on the destination as in line 11
 mailboxes.csv:15: column "source": port … is not a number from 1 to 65535
 mailboxes.csv:15: column "source_password": credential reference "file:/no/such/file" names a file that does not exist
-mailboxes.csv:15: column "destination": an option is not known: there are tls=none, ca=FILE, insecure=skip-verify, auth=MECHANISM, admin=ADMIN, authzid=USER, admin_separator=CHARACTERS, cert=FILE and key=FILE
+mailboxes.csv:15: column "destination": an option is not known: there are tls=none, ca=FILE, insecure=skip-verify, compress=deflate, auth=MECHANISM, admin=ADMIN, authzid=USER, admin_separator=CHARACTERS, cert=FILE and key=FILE
 mailboxes.csv:15: column "destination_password": credential reference "cmd:no-such-program …" names a program that cannot be run: executable file not found in $PATH`
 	if err.Error() != want {
 		t.Errorf("got\n%s\nwant\n%s", err, want)
