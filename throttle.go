@@ -30,6 +30,16 @@ type Throttle struct {
 // one is a fault, or means a day, and an hour shows which.
 const MaxThrottleWait = time.Hour
 
+// Pause is how long is waited where ours would be the given time: as long as the
+// server named, or ours where it named none. Ours is heard a little all the same,
+// so that a server that names next to nothing time and again is not beset.
+func (t Throttle) Pause(ours time.Duration) time.Duration {
+	if t.Wait > 0 {
+		return max(t.Wait, ours/8)
+	}
+	return ours
+}
+
 var suggestedWait = regexp.MustCompile(`(?i)suggested backoff time: *(\d{1,12}) *milliseconds`)
 
 // The texts by which servers say it, in lower case: they have no common

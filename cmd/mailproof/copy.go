@@ -14,6 +14,7 @@ import (
 func (a *app) copyCommand() *cobra.Command {
 	var f workFlags
 	var dryRun bool
+	var gone deleteFlags
 	cmd := &cobra.Command{
 		Use:   "copy",
 		Short: "copy what is missing on the destination, for the first time or again",
@@ -22,17 +23,34 @@ lacks: folders, subscriptions, messages with their flags, keywords and dates,
 and later changes of flags. The first copy and every differential copy are the
 same command. The source is only read.
 
-Nothing on the destination is deleted or overwritten. A message that the
-destination refuses becomes an exception with the server's own words.
+Nothing on the destination is overwritten, and nothing is deleted unless
+--delete-extra asks for it. A message that the destination refuses becomes an
+exception with the server's own words.
+
+--delete-extra deletes on the destination what an earlier pass of mailproof put
+there and whose source is gone since: never a message that was there before, nor
+one whose content or identity is anywhere on the source, and only if every
+message of the source was read. Look first: --dry-run --delete-extra lists them
+and says their number, which --yes-delete must then give.
+
+A server that asks for patience gets it: what is waited for is said. A connection
+that brings nothing for a minute ([limits] stall_timeout) is given up and made
+anew, up to a bounded number of times.
 
 Exit codes: 0 everything was carried over, 1 something was refused, 3 something
 could not be read, 2 could not run, 130 cancelled.`,
 		Example: `  mailproof copy --dry-run
-  mailproof copy --exclude '\Junk' --map 'Sent Items=Sent'`,
+  mailproof copy --exclude '\Junk' --map 'Sent Items=Sent'
+  mailproof copy --since 2020-01-01 --max-size 35MB --rate 5MB/s
+  mailproof copy --dry-run --delete-extra
+  mailproof copy --delete-extra --yes-delete 12`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config()
 			if err != nil {
+				return err
+			}
+			if err := gone.check(dryRun); err != nil {
 				return err
 			}
 			o, err := a.options(cmd, &f, cfg, mailproof.Source, mailproof.Destination)
@@ -40,7 +58,10 @@ could not be read, 2 could not run, 130 cancelled.`,
 				return err
 			}
 			return a.withEngagement(cmd.Context(), cfg, o, func(ctx context.Context, e *engagement.Engagement) error {
-				return a.copy(ctx, e, dryRun, f.json)
+				if dryRun {
+					return a.dryRun(ctx, e, gone.wanted, f.json)
+				}
+				return a.copy(ctx, e, gone, f.json)
 			})
 		},
 	}
@@ -48,11 +69,12 @@ could not be read, 2 could not run, 130 cancelled.`,
 	f.addRules(cmd)
 	f.pace.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/copy/1")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "read both sides and say what would be done; write nothing to the destination")
+	gone.add(cmd)
+	addDryRun(cmd, &dryRun)
 	return cmd
 }
 
-func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun, asJSON bool) error {
+func (a *app) copy(ctx context.Context, e *engagement.Engagement, gone deleteFlags, asJSON bool) error {
 	a.stagesOnErr = asJSON
 	out := passesJSON{Schema: "mailproof/copy/1"}
 	unread := false
@@ -61,35 +83,19 @@ func (a *app) copy(ctx context.Context, e *engagement.Engagement, dryRun, asJSON
 		unread = unread || len(res.Failures) > 0 || res.Summary.Failed > 0 || res.Summary.Unreadable > 0
 		out.Inventories = append(out.Inventories, inventoryToJSON(res))
 	}
-	var first engagement.CopyResult
-	var err error
-	if dryRun {
-		err = a.readBoth(ctx, e, see)
-	} else {
-		_, first, err = e.ReadAndCopy(ctx, engagement.Observer{Inventory: see, Copy: a.printCopy})
-	}
+	_, first, err := e.ReadAndCopy(ctx, engagement.Observer{Inventory: see, Copy: a.printCopy})
 	if err != nil {
 		return err
 	}
-	var result error
-	if dryRun {
-		plans, err := e.DryRun(ctx)
-		if err != nil {
-			return err
-		}
-		if !asJSON {
-			a.printPlans(plans)
-			return nil
-		}
-		out.Plan = plansToJSON(plans)
-	} else {
-		res, err := a.copyRest(ctx, e, first, see)
-		if err != nil {
-			return err
-		}
-		out.Copy = copyToJSON(res)
-		result = a.copyResult(res, unread)
+	res, err := a.copyRest(ctx, e, first, see)
+	if err != nil {
+		return err
 	}
+	if out.Deleted, err = a.deleteExtra(ctx, e, gone, see); err != nil {
+		return err
+	}
+	out.Copy = copyToJSON(res)
+	result := a.copyResult(res, unread)
 	if asJSON {
 		out.ExitCode = exitOf(result)
 		return errors.Join(writeJSON(a.out, out), result)
@@ -186,5 +192,6 @@ func (a *app) printPlans(plans []engagement.Plan) {
 		octets += p.AppendBytes
 	}
 	t.print()
+	a.printTargetPlans(plans)
 	fmt.Fprintf(a.out, "\nwould append %s, %s; nothing was written\n", countOf(messages, "message"), size(octets))
 }

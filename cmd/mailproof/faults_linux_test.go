@@ -107,6 +107,105 @@ var answers = []string{
 	"APPEND failed",
 }
 
+// patient are answers that concern no message: the server wants to be left alone
+// for a while, or has too many connections.
+var patient = []string{
+	"[UNAVAILABLE] Maximum number of connections from user+IP exceeded",
+	"[ALERT] Too many simultaneous connections. (Failure)",
+	"Request is throttled. Suggested Backoff Time: 50 milliseconds",
+}
+
+// A destination that refuses every message once with an answer that asks for
+// patience, and takes it later: the same run brings all of it, once.
+func TestPatience(t *testing.T) {
+	for _, answer := range patient {
+		for _, hide := range [][]string{nil, {"MULTIAPPEND"}, {"MULTIAPPEND", "LITERAL+"}} {
+			t.Run(fmt.Sprint(answer, hide), func(t *testing.T) {
+				t.Parallel()
+				n, refused := 0, map[string]bool{}
+				p := badPair(t, imapmem.Options{}, imapmem.Options{Hide: hide, OnAppend: func(_, _ string, raw []byte) ([]byte, error) {
+					if n++; !refused[string(raw)] && n%10 == 0 {
+						refused[string(raw)] = true
+						return nil, errors.New(answer)
+					}
+					return raw, nil
+				}})
+				p.finish(t) // COMPLETE, and nothing twice
+				if len(refused) == 0 {
+					t.Error("nothing was refused: the test tests nothing")
+				}
+			})
+		}
+	}
+}
+
+// A source that throttles as Exchange does, with BYE in the midst of a FETCH and
+// of a LIST: the number that it names is waited for, and the same run goes
+// on.
+func TestThrottledSource(t *testing.T) {
+	const throttled = "Request is throttled. Suggested Backoff Time: 40 milliseconds"
+	n, lists := 0, 0
+	p := badPair(t, imapmem.Options{
+		OnFetch: func(_, _ string, _ mailproof.UID, raw []byte) ([]byte, error) {
+			if n++; n%25 == 0 {
+				return nil, &imapmem.ByeError{Reply: throttled}
+			}
+			return raw, nil
+		},
+		OnCommand: func(_, command string) error {
+			if command == "LIST" {
+				if lists++; lists <= 2 {
+					return &imapmem.ByeError{Reply: throttled}
+				}
+			}
+			return nil
+		},
+	}, imapmem.Options{})
+	p.finish(t)
+	if n < 25 || lists == 0 {
+		t.Error("nothing was throttled: the test tests nothing")
+	}
+}
+
+// An account whose provider has shut it for the day ends cleanly: not COMPLETE,
+// with the time at which to go on, and nothing is hammered.
+func TestDailyLimit(t *testing.T) {
+	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		t.Run(side.String(), func(t *testing.T) {
+			n, over := 0, 0
+			shut := true
+			refuse := func(raw []byte) ([]byte, error) {
+				if n++; shut && n > 20 {
+					over++
+					return nil, errors.New("[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)")
+				}
+				return raw, nil
+			}
+			source, destination := imapmem.Options{}, imapmem.Options{}
+			if side == mailproof.Source {
+				source.OnFetch = func(_, _ string, _ mailproof.UID, raw []byte) ([]byte, error) { return refuse(raw) }
+			} else {
+				destination.OnAppend = func(_, _ string, raw []byte) ([]byte, error) { return refuse(raw) }
+			}
+			p := badPair(t, source, destination)
+			cmd, out := p.command(t)
+			err := cmd.Run()
+			ee := (*exec.ExitError)(nil)
+			if !errors.As(err, &ee) || ee.ExitCode() != 3 && ee.ExitCode() != 1 {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if !strings.Contains(out.String(), "goes on by 20") || !strings.Contains(out.String(), "bandwidth limits") {
+				t.Errorf("when to go on is not said\n%s", out)
+			}
+			if over > 60 {
+				t.Errorf("asked %d times after the account was shut", over)
+			}
+			shut = false
+			p.finish(t)
+		})
+	}
+}
+
 // A destination that refuses every tenth message, with each of the answers: the
 // message is named with the server's words, every other one is there, and
 // nothing is there twice.

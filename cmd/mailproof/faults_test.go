@@ -26,7 +26,7 @@ func TestFaultMatrix(t *testing.T) {
 	stages := map[mailproof.Side][]faultline.Stage{
 		mailproof.Source: {faultline.Greeting, faultline.SignIn, faultline.Examine, faultline.MidFetch},
 		mailproof.Destination: {faultline.Greeting, faultline.SignIn, faultline.Examine, faultline.MidFetch,
-			faultline.MidAppend, faultline.Unanswered},
+			faultline.MidAppend, faultline.MidBatch, faultline.Unanswered},
 	}
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		for _, stage := range stages[side] {

@@ -52,6 +52,8 @@ type planJSON struct {
 	Create     []string `json:"folders_created"`
 	Subscribe  []string `json:"folders_subscribed"`
 	NotPlanned string   `json:"not_planned,omitempty"`
+	// What would be done to each folder of the destination.
+	Folders []folderPlanJSON `json:"folders,omitempty"`
 }
 
 // failureJSON is an account that could not be worked on to the end.
@@ -90,7 +92,7 @@ func copyToJSON(r engagement.CopyResult) *copyJSON {
 func plansToJSON(plans []engagement.Plan) []planJSON {
 	out := make([]planJSON, len(plans))
 	for i, p := range plans {
-		out[i] = planJSON{p.Account, p.Append, p.AppendBytes, p.Flags, orEmpty(p.CreateNames), orEmpty(p.SubscribeNames), ""}
+		out[i] = planJSON{p.Account, p.Append, p.AppendBytes, p.Flags, orEmpty(p.CreateNames), orEmpty(p.SubscribeNames), "", foldersToJSON(p.Folders)}
 		if p.NotPlanned != nil {
 			out[i].NotPlanned = p.NotPlanned.Error()
 		}
@@ -105,6 +107,8 @@ type passesJSON struct {
 	Inventories []inventoryJSON `json:"inventories"`
 	Copy        *copyJSON       `json:"copy,omitempty"`
 	Plan        []planJSON      `json:"plan,omitempty"`
+	Deletions   []deletionJSON  `json:"deletions,omitempty"` // that would be made, of a dry run
+	Deleted     *deletedJSON    `json:"deleted,omitempty"`
 }
 
 func writeJSON(w io.Writer, v any) error {

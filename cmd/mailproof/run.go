@@ -15,6 +15,8 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var f workFlags
+	var dryRun bool
+	var gone deleteFlags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "the whole job: inventory, copy, differential passes, diff, DNS, report",
@@ -25,6 +27,10 @@ off, by Ctrl-C or a power failure, goes on where it was.
 
 The first Ctrl-C finishes the messages that are on their way and stops; a second
 one stops at once.
+
+A server that asks for patience gets it, and what is waited for is said. Where
+the limit of a day is used up, the run ends at a message boundary with exit code
+3 and says when to go on.
 
 Exit codes: 0 complete, 1 differences or failed checks, 3 something could not be
 read, 2 could not run, 130 cancelled.`,
@@ -37,11 +43,18 @@ read, 2 could not run, 130 cancelled.`,
 			if err != nil {
 				return err
 			}
+			if err := gone.check(dryRun); err != nil {
+				return err
+			}
 			o, err := a.options(cmd, &f, cfg, mailproof.Source, mailproof.Destination)
 			if err != nil {
 				return err
 			}
+			o.DeleteExtra = gone.count
 			return a.withEngagement(cmd.Context(), cfg, o, func(ctx context.Context, e *engagement.Engagement) error {
+				if dryRun {
+					return a.dryRun(ctx, e, gone.wanted, f.json)
+				}
 				return a.runAll(ctx, e, f.json)
 			})
 		},
@@ -49,6 +62,8 @@ read, 2 could not run, 130 cancelled.`,
 	f.addAccounts(cmd)
 	f.addRules(cmd)
 	f.pace.add(cmd)
+	gone.add(cmd)
+	addDryRun(cmd, &dryRun)
 	f.addDepth(cmd)
 	f.addJSON(cmd)
 	f.dns.add(cmd)
@@ -60,7 +75,7 @@ func (a *app) runAll(ctx context.Context, e *engagement.Engagement, asJSON bool)
 		// The result on stdout is the JSON and nothing else.
 		a.stagesOnErr = true
 	}
-	c, err := e.Run(ctx, engagement.Observer{Inventory: a.printInventory, Copy: a.printCopy, DNS: a.printDNSLine, Compare: a.printCompareLine})
+	c, err := e.Run(ctx, engagement.Observer{Inventory: a.printInventory, Copy: a.printCopy, Delete: a.printDeleted, DNS: a.printDNSLine, Compare: a.printCompareLine})
 	if err != nil {
 		return err
 	}

@@ -215,6 +215,12 @@ func mailCommand(ts *testscript.TestScript, neg bool, args []string) {
 		a.Append(rest[1], m.Raw, m.Flags, m.Date)
 	case "flag":
 		ts.Check(a.SetFlags(folder, nth().UID, mailproof.NewFlags(rest[1:]...)))
+	case "drop": // the messages with a subject
+		for _, m := range a.Messages(folder) {
+			if bytes.Contains(m.Raw, []byte("Subject: "+rest[0]+"\r\n")) {
+				ts.Check(a.Remove(folder, m.UID))
+			}
+		}
 	case "count":
 		if got := strconv.Itoa(len(a.Messages(folder))); got != rest[0] {
 			ts.Fatalf("%s %s %s has %s messages, want %s", args[0], args[1], folder, got, rest[0])

@@ -115,9 +115,9 @@ func (l *link) retry(ctx context.Context, f func(*session) error) error {
 const maxThrottles = 8
 
 // wait is the pause before a new connection: ours, or the one that the server
-// asked for where that is longer. Who watches is told of it.
+// asked for. Who watches is told of it.
 func (l *link) wait(ctx context.Context, pause time.Duration, cause error) error {
-	pause = max(pause, mailproof.ThrottleOf(cause).Wait)
+	pause = mailproof.ThrottleOf(cause).Pause(pause)
 	l.config.Log.DebugContext(ctx, "imap connection lost, trying again", "server", l.config.Endpoint.Address(), "pause", pause, "error", cause)
 	if l.config.Waiting != nil {
 		l.config.Waiting(cause, pause)

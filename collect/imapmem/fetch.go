@@ -74,6 +74,8 @@ func (c *conn) fetch(p *parser, uid bool) *status {
 	for _, t := range targets {
 		if err := c.send(t, &items); errors.Is(err, ErrCut) {
 			return result
+		} else if c.bye = farewell(err); c.bye != "" {
+			return bad("%s", err.Error())
 		} else if err != nil {
 			result = no("%s", err.Error())
 		}

@@ -82,7 +82,7 @@ func mostLosses(cause error) int {
 }
 
 // pauseOf is how long is waited after the losses so far: as long as the server
-// asked for where that is longer.
+// asked for, where it did.
 func (s *Sender) pauseOf(cause error) time.Duration {
-	return max(s.o.Pause<<min(s.losses-1, 6), mailproof.ThrottleOf(cause).Wait)
+	return mailproof.ThrottleOf(cause).Pause(s.o.Pause << min(s.losses-1, 6))
 }

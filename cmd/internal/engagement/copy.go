@@ -46,6 +46,7 @@ type Plan struct {
 	FirstAppends                []mailproof.Step
 	NotPlanned                  error // why nothing can be planned for the account
 	CreateNames, SubscribeNames []string
+	Folders                     []TargetPlan // by name
 }
 
 // DryRun plans the next copy pass and carries out none of it.
@@ -72,6 +73,7 @@ func (e *Engagement) DryRun(ctx context.Context) ([]Plan, error) {
 }
 
 func (p *Plan) count(s mailproof.Step) {
+	p.countFolder(&s)
 	switch s.Kind {
 	case mailproof.CreateMailbox:
 		p.Create++

@@ -120,6 +120,9 @@ type Options struct {
 	Stop     <-chan struct{} // asks to end at the next message boundary, when closed
 	DNS      DNSOptions
 	Pace     Pace
+	// DeleteExtra is how many messages a run may delete on the destination, which
+	// must be as many as [Engagement.DeletionPlans] finds; 0: none.
+	DeleteExtra int64
 	// Say tells whoever watches what is being waited for, a line at a time; nil:
 	// nobody watches.
 	Say func(format string, args ...any)

@@ -50,7 +50,7 @@ func (e *Engagement) patiently(ctx context.Context, a Account, side mailproof.Si
 				e.lowered(side, server)
 			}
 		}
-		wait := max(pause.NextBackOff(), t.Wait)
+		wait := t.Pause(pause.NextBackOff())
 		e.waiting(a.Name, side)(err, wait)
 		if err := e.rest(ctx, wait); err != nil {
 			return err

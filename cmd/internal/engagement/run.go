@@ -16,6 +16,7 @@ const MaxCopies = 3
 type Observer struct {
 	Inventory func(InventoryResult)
 	Copy      func(CopyResult)
+	Delete    func(DeletionResult)
 	DNS       func(DNSResult)
 	Compare   func(Comparison)
 }
@@ -36,6 +37,9 @@ func (e *Engagement) Run(ctx context.Context, o Observer) (Comparison, error) {
 	}
 	settled, err := e.copyRest(ctx, o)
 	if err := errors.Join(err, e.SettleCopy(ctx, settled)); err != nil {
+		return Comparison{}, err
+	}
+	if err := e.deleteAndRead(ctx, o); err != nil {
 		return Comparison{}, err
 	}
 	return e.judge(ctx, o)
