@@ -152,6 +152,9 @@ type Tick struct {
 	DoneBytes    int64
 	Refused      int64
 	Unreadable   int64
+	// PerDay is what the account may transfer in a day, in octets, and LeftToday
+	// what of it is left; no increments. PerDay is 0 where nothing is said.
+	PerDay, LeftToday int64
 }
 
 // Progress receives ticks; it must be safe for concurrent use and must not

@@ -193,6 +193,7 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 			return err
 		}
 		defer closeDestination()
+		progress.Add(e.copyLimits(ctx, a.Name, src, dst))
 		o, err := e.sending(ctx, a.Name, pass, dst, progress)
 		if err != nil {
 			return err

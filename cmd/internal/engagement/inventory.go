@@ -97,6 +97,7 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 		return collect.Summary{}, collect.Failed(ctx, rec, o, mailproof.ServerInfo{Address: a.Endpoint(o.Side).Address()}, err)
 	}
 	defer done()
+	o.Progress.Add(r.limits(ctx, mailproof.Tick{Kind: mailproof.InventoryPass, Side: o.Side, Account: a.Name}))
 	if o.Side == mailproof.Source {
 		omitted, err := e.omit(ctx, a.Name, r)
 		if err != nil {

@@ -284,3 +284,23 @@ func (c *pacedConn) Close() error {
 	c.end()
 	return c.Conn.Close()
 }
+
+// limits adds the day's limit to a tick.
+func (p *pacedReader) limits(ctx context.Context, t mailproof.Tick) mailproof.Tick {
+	// An error of the ledger shows where the budget is asked for leave.
+	if left, ok, err := p.down.Left(ctx); ok && err == nil {
+		t.PerDay, t.LeftToday = p.down.Limit, left
+	}
+	return t
+}
+
+// copyLimits is the tick with the limit of the day that a copy is bound by: that
+// of the source or that of the destination, whichever is the lower.
+func (e *Engagement) copyLimits(ctx context.Context, account string, src *pacedReader, dst *imapconn.Writer) mailproof.Tick {
+	t := src.limits(ctx, mailproof.Tick{Kind: mailproof.CopyPass, Account: account})
+	up := e.budget(account, mailproof.Destination, dst.Server(), pace.Up)
+	if left, ok, err := up.Left(ctx); ok && err == nil && (t.PerDay == 0 || up.Limit < t.PerDay) {
+		t.PerDay, t.LeftToday = up.Limit, left
+	}
+	return t
+}

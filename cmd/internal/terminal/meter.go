@@ -42,7 +42,8 @@ type estimate struct {
 	messagesPerSecond, bytesPerSecond float64
 	hasETA                            bool
 	eta                               time.Duration
-	growing                           bool // the work still grew of late: it is at least that long
+	growing                           bool  // the work still grew of late: it is at least that long
+	perDay                            int64 // octets a day that it is bound by; 0: by the speed
 }
 
 // String is "eta 8 min", "eta > 8 min" while the work grows, or nothing.
@@ -51,9 +52,17 @@ func (e estimate) String() string {
 	case !e.hasETA:
 		return ""
 	case e.growing:
-		return "eta > " + Remaining(e.eta)
+		return "eta > " + Remaining(e.eta) + e.because()
 	}
-	return "eta " + Remaining(e.eta)
+	return "eta " + Remaining(e.eta) + e.because()
+}
+
+// because says what an estimate is bound by, where that is not the speed.
+func (e estimate) because() string {
+	if e.perDay == 0 {
+		return ""
+	}
+	return ": " + Size(e.perDay) + " a day"
 }
 
 // warmUp is how long a speed must have been seen before it is believed.

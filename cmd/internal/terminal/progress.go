@@ -103,6 +103,7 @@ type stage struct {
 	accounts map[string]*account
 	active   map[string]*account // those that may be shown
 	shown    []string            // those that are
+	limited  []*account          // those with a limit of the day
 	meter    meter
 }
 
@@ -112,6 +113,7 @@ type account struct {
 	sum           figures
 	last          time.Time
 	order         int
+	daily         daily
 }
 
 // idle is how long an account that has nothing left to do stays in sight.
@@ -203,6 +205,12 @@ func (p *Progress) tick(t mailproof.Tick) {
 		s.accounts[t.Account] = a
 	}
 	a.sum.add(t)
+	if t.PerDay > 0 {
+		if a.daily.perDay == 0 {
+			s.limited = append(s.limited, a)
+		}
+		a.limit(t)
+	}
 	a.last = now
 	if t.Mailbox != "" {
 		a.mailbox = t.Mailbox
@@ -313,7 +321,7 @@ func (p *Progress) current(onlyChanged bool) []snapshot {
 			s.reported = s.sum
 		}
 		s.meter.add(now, s.sum)
-		out = append(out, snapshot{key: s.key, label: s.label(), sum: s.sum.settle(), estimate: s.meter.estimate(now, s.sum.settle()), accounts: s.choose(now), ended: s.ended})
+		out = append(out, snapshot{key: s.key, label: s.label(), sum: s.sum.settle(), estimate: s.within(s.meter.estimate(now, s.sum.settle()), now), accounts: s.choose(now), ended: s.ended})
 	}
 	return out
 }
@@ -494,9 +502,12 @@ type Object struct {
 	BytesPerSecond  float64 `json:"bytes_per_second"`
 	// ETASeconds is what is left, by the speed of the last half minute; absent
 	// where nothing can be said. With ETAAtLeast the work was still growing.
-	ETASeconds *float64        `json:"eta_seconds,omitempty"`
-	ETAAtLeast bool            `json:"eta_at_least,omitempty"`
-	Accounts   []AccountObject `json:"accounts,omitempty"` // in flight, at most six
+	ETASeconds *float64 `json:"eta_seconds,omitempty"`
+	ETAAtLeast bool     `json:"eta_at_least,omitempty"`
+	// BytesPerDay is the limit of the day that the estimate is bound by; absent
+	// where it is bound by the speed.
+	BytesPerDay int64           `json:"bytes_per_day,omitempty"`
+	Accounts    []AccountObject `json:"accounts,omitempty"` // in flight, at most six
 }
 
 // AccountObject is one account in flight.
@@ -521,7 +532,7 @@ func (p *Progress) writeJSON() error {
 		}
 		if s.estimate.hasETA {
 			seconds := s.estimate.eta.Round(time.Second).Seconds()
-			o.ETASeconds, o.ETAAtLeast = &seconds, s.estimate.growing
+			o.ETASeconds, o.ETAAtLeast, o.BytesPerDay = &seconds, s.estimate.growing, s.estimate.perDay
 		}
 		for _, a := range s.accounts {
 			o.Accounts = append(o.Accounts, AccountObject{Account: a.name, Folder: a.mailbox, Messages: a.sum.done, MessagesPlanned: a.sum.planned})
