@@ -53,6 +53,7 @@
 // Before the first field, lines beginning "From " or ">From " that are no
 // field are envelope lines and dropped. If then the first line is neither
 // a field nor blank, there is no header and the line is the first of the body.
+// The header of a part is read in the same way, but has no envelope lines.
 // Later lines that are no field, with their continuations, are junk: their
 // value is made as that of a field.
 //
@@ -109,8 +110,8 @@
 // first octet on, and so are all later ones in the value. A "[" with a "]"
 // within 255 octets is a domain literal. "," and ";" end an address, a ":"
 // before which the address has no "@" and no "<" ends the name of a group,
-// which is dropped. "<" to the next ">" outside quoted-strings is the address;
-// of several the first. Without one, everything but comments is. The name is
+// which is dropped. "<" to the next ">" outside quoted-strings is the address,
+// and nothing within ends it; of several the first. Without one, everything but comments is. The name is
 // the text (§6.2) of what stands outside the brackets, quoted-strings without
 // their quotes; without brackets, of the first comment.
 //
@@ -141,7 +142,7 @@
 // Comments are removed from all three. The media type is the value up to ";"
 // or white space, in lower case; without a "/" with something on both sides
 // it is text/plain, in a part of a multipart/digest message/rfc822. Parameters
-// are name=value pairs separated by ";", values quoted or up to the next ";", the
+// are what follows it, with or without a ";" between: name=value pairs separated by ";", values quoted or up to the next ";", the
 // first of a name counts, 256 at most; sections "name*0", "name*1*", …
 // (RFC 2231) are joined in order. The encoding is base64 or quoted-printable;
 // every other is the identity.
@@ -245,7 +246,11 @@
 //	T2c     = hash("T2c", str(HEAD) str(set))
 //	T3      = hash("T3",  str(ID))       none without ID
 //	T3b     = hash("T3b", str(LOCAL))    likewise; ID without "<" and ">", up to the last "@"
-//	T4      = hash("T4",  str(set))      none if all canonical contents are less than 64 octets
+//	T4      = hash("T4",  str(set))      none if the canonical contents of all leaves, those of
+//	                                     embedded messages too, are together less than 64 octets
+//
+// MIH, which no tier rests on, is the MD5 of ID (EDRM message identification
+// hash).
 //
 // An embedded message counts in the set of the message around it as
 // hash("message", str(ID) str(HEAD) str(set)), in setv with its own setv; its
@@ -262,19 +267,22 @@
 //	sender, reply-to, bcc    likewise
 //	in-reply-to, references  the "<…>" of all fields in order, joined by SP;
 //	                         where there is none, the words
-//	names                    "name <address>" of From, To and Cc with a name, sorted, joined by ", "
+//	names                    "name <address>" of From, To and Cc with a name, an empty address too,
+//	                         sorted, joined by ", "
 //	unparsed                 over and junk of §6 in hexadecimal, zeros for none
 //
 // Leaves are in the order of the message, an embedded message before its
-// own, with its media type, the sum of its contents as Size and Short(HEAD) as
-// Octets and Content. Of a leaf: Octets is Short of H of the decoded octets,
+// own, with its media type, the lengths of the canonical contents of its leaves
+// together as Size and Short(HEAD) as Octets and Content. The first 64 are kept,
+// of a media type 64 octets, of a file name 96 and of ID 998, cut between
+// characters. Of a leaf: Octets is Short of H of the decoded octets,
 // Content of H of the canonical content (zero if empty), Visible of H(VISIBLE);
 // FileName is the parameter filename of the disposition, or name of the type,
 // RFC 2231 or 2047 decoded, NFC. Prefixes are CRC-32C (Castagnoli) of the first
 // 16, 64, 256, … decoded octets. Of kinds text and html: Squeezed is CRC-32C of
 // the decoded octets without SP, HTAB, CR and LF; Letters of the ASCII letters
 // and digits of the characters before NFC, NonASCII the number of those
-// above U+007F; beyond the limit both of the decoded octets.
+// above U+007F, a BOM at the beginning not counted; beyond the limit both of the decoded octets.
 //
 // BodySeq is Short of H of all hashes that enter a set, in the order in which
 // their parts end. Extra is Short of H of, for each preamble and epilogue that
