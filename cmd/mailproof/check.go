@@ -92,7 +92,7 @@ func (a *app) runCheck(cmd *cobra.Command, f *workFlags, cf *checkFlags) error {
 	}
 	_, hard, stop := terminal.Interrupts(cmd.Context(), a.term)
 	defer stop()
-	o.Progress = a.newProgress
+	o.Progress = a.counting(terminal.Work{Label: "check", Unit: "accounts", Bad: "not ready"})
 	r, err := a.readiness(hard, o, recipients)
 	if err != nil {
 		return err
@@ -265,6 +265,7 @@ func (a *app) printServers(servers []engagement.ServerCheck) {
 func (a *app) printCheckTable(checks []engagement.AccountCheck, causes []engagement.Cause, all bool) {
 	t := a.table("account", ">folders", ">messages", ">size", "result")
 	t.Indent = 2
+	room := a.roomForResult(checks)
 	hidden := 0
 	for _, c := range checks {
 		if c.Ready() && len(c.Warnings) == 0 && !all {
@@ -282,13 +283,16 @@ func (a *app) printCheckTable(checks []engagement.AccountCheck, causes []engagem
 		for _, x := range c.Troubles {
 			lines = append(lines, x.Text+mark(x, causes))
 		}
+		lines = unfold(lines, room)
 		t.row(c.Account, folders, messages, octets, lines[0])
 		for _, l := range lines[1:] {
 			t.row("", "", "", "", l)
 		}
 		if all {
 			for _, n := range c.FolderNotes {
-				t.row("", "", "", "", "folders: "+n)
+				for _, l := range unfold([]string{"folders: " + n}, room) {
+					t.row("", "", "", "", l)
+				}
 			}
 		}
 	}
@@ -296,6 +300,37 @@ func (a *app) printCheckTable(checks []engagement.AccountCheck, causes []engagem
 	if hidden > 0 {
 		fmt.Fprintf(a.out, "  … %s more, all ready\n", count(int64(hidden)))
 	}
+}
+
+// roomForResult is how many columns of the screen the result of an account has,
+// beside a name that is cut where it is long.
+func (a *app) roomForResult(checks []engagement.AccountCheck) int {
+	const between, most = 2 + 4*2, 24 // the indent and the gaps; columns of a name
+	name, folders, messages, octets := len("account"), len("folders"), len("messages"), len("size")
+	for _, c := range checks {
+		name = max(name, min(terminal.Width(clean(c.Account)), most))
+		folders = max(folders, len(count(int64(len(c.Source.Mailboxes)))))
+		messages, octets = max(messages, len(count(c.Source.Messages))), max(octets, len(size(c.Source.Octets)))
+	}
+	return max(a.term.Width()-between-name-folders-messages-octets, 36)
+}
+
+// unfold parts sentences that are too long for one line of the table: what is
+// wrong with an account is not cut in its middle.
+func unfold(sentences []string, room int) []string {
+	var out []string
+	for _, s := range sentences {
+		if terminal.Width(s) <= room {
+			out = append(out, s)
+			continue
+		}
+		head := ""
+		for _, part := range fitWords(s, room-2) {
+			out = append(out, head+strings.TrimSpace(part))
+			head = "  "
+		}
+	}
+	return out
 }
 
 // mark points from a row of the table to what is to be done about it.

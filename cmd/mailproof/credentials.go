@@ -92,6 +92,7 @@ Exit codes: 0 all signed in, 1 some did not, 2 could not run, 130 cancelled.`,
 			}
 			_, hard, stop := terminal.Interrupts(cmd.Context(), a.term)
 			defer stop()
+			o.Progress = a.counting(terminal.Work{Label: "sign-in", Unit: "logins", Bad: "not signed in"})
 			results, err := o.SignIns(hard, sides...)
 			if err != nil {
 				return err

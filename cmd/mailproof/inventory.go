@@ -175,7 +175,7 @@ func (a *app) printFailures(list []engagement.Failure) {
 	hinted := map[string]bool{}
 	for _, f := range list {
 		kind := mailproof.KindOf(f.Err)
-		if h := engagement.Hint(f.Err); h != "" && !hinted[h] {
+		if h := f.Hint(); h != "" && !hinted[h] {
 			hinted[h] = true
 			a.hintf("%s: %s", kind, h)
 		}

@@ -67,7 +67,7 @@ type failureJSON struct {
 func failuresJSON(list []engagement.Failure) []failureJSON {
 	out := make([]failureJSON, len(list))
 	for i, f := range list {
-		out[i] = failureJSON{f.Account, f.Side.String(), f.Err.Error(), engagement.Hint(f.Err)}
+		out[i] = failureJSON{f.Account, f.Side.String(), f.Err.Error(), f.Hint()}
 	}
 	return out
 }

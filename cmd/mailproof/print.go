@@ -192,6 +192,15 @@ func (a *app) newProgress(kind mailproof.PassKind, side mailproof.Side) (mailpro
 	}
 }
 
+// counting opens the display of something that is no pass.
+func (a *app) counting(w terminal.Work) func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) {
+	return func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) {
+		p := terminal.NewProgress(a.term, a.mode)
+		p.Count(w)
+		return p.Sink(), func() { _ = p.Stop() } // as in newProgress
+	}
+}
+
 // addSelection adds the flag that narrows a command to some accounts.
 func (f *workFlags) addSelection(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.only, "account", nil, "this `account` only (may be repeated)")

@@ -191,6 +191,9 @@ func limitsOf(l provider.Limits) []string {
 	if l.Connections > 0 {
 		out = append(out, countOf(int64(l.Connections), "connection")+" of one account at once")
 	}
+	if l.ConnectionsPerIP > 0 {
+		out = append(out, countOf(int64(l.ConnectionsPerIP), "connection")+" from one address at once, of all accounts together")
+	}
 	if l.Message > 0 {
 		out = append(out, "messages of at most "+size(l.Message))
 	}

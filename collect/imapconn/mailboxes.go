@@ -57,12 +57,14 @@ func (s *session) mailboxes(ctx context.Context) ([]mailproof.Mailbox, error) {
 		return nil, err
 	}
 	l := &lister{s: s, personal: personal, foreign: foreign, found: map[string]*mailproof.Mailbox{}}
-	patterns := []string{"INBOX"}
 	for _, n := range personal {
-		patterns = append(patterns, s.names.encodePattern(n.prefix)+"*")
+		if err := l.list(ctx, s.names.encodePattern(n.prefix)+"*"); err != nil {
+			return nil, err
+		}
 	}
-	for _, pattern := range patterns {
-		if err := l.list(ctx, pattern); err != nil {
+	// INBOX need not lie in a personal namespace that has a prefix.
+	if l.found["INBOX"] == nil {
+		if err := l.list(ctx, "INBOX"); err != nil {
 			return nil, err
 		}
 	}

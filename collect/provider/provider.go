@@ -73,10 +73,11 @@ type Omission struct {
 
 // Limits are what a provider states in public; 0 is nothing stated.
 type Limits struct {
-	Connections    int   `toml:"connections" json:"connections,omitempty"`           // of one account at once
-	Message        int64 `toml:"message" json:"message,omitempty"`                   // octets of one message
-	DownloadPerDay int64 `toml:"download_per_day" json:"download_per_day,omitempty"` // octets, of one account
-	UploadPerDay   int64 `toml:"upload_per_day" json:"upload_per_day,omitempty"`
+	Connections      int   `toml:"connections" json:"connections,omitempty"`               // of one account at once
+	ConnectionsPerIP int   `toml:"connections_per_ip" json:"connections_per_ip,omitempty"` // of all accounts at once, from one address
+	Message          int64 `toml:"message" json:"message,omitempty"`                       // octets of one message
+	DownloadPerDay   int64 `toml:"download_per_day" json:"download_per_day,omitempty"`     // octets, of one account
+	UploadPerDay     int64 `toml:"upload_per_day" json:"upload_per_day,omitempty"`
 }
 
 // Source is where a preset comes from.

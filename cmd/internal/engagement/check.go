@@ -100,11 +100,38 @@ type checking struct {
 	mu       sync.Mutex
 	gates    map[string]*gate
 	measured map[string]*atomic.Int32 // source servers whose throughput was measured, and how often
+	progress mailproof.Progress
+}
+
+// doing tells what is being done with an account.
+func (c *checking) doing(a Account, what string) {
+	c.progress.Add(mailproof.Tick{Account: a.Name, Mailbox: what})
+}
+
+// checked tells that an account was checked.
+func (c *checking) checked(a Account, ready bool) {
+	t := mailproof.Tick{Account: a.Name, Mailbox: "ready", Done: 1}
+	if !ready {
+		t.Mailbox, t.Refused = "not ready", 1
+	}
+	c.progress.Add(t)
+}
+
+// watched opens the display of something that is no pass, and says how much
+// there is to do.
+func (o Options) watched(planned int) (mailproof.Progress, func()) {
+	if o.Progress == nil {
+		return nil, func() {}
+	}
+	progress, done := o.Progress(0, 0)
+	progress.Add(mailproof.Tick{Planned: int64(planned)})
+	return progress, done
 }
 
 // Check signs in to every account on both sides, lists what is there and says
 // what would go wrong. It writes nothing to a mailbox, and nothing to the
-// ledger: see [Engagement.RecordReadiness].
+// ledger: see [RecordReadiness]. Its progress is opened without kind and side,
+// and counts accounts.
 func (o Options) Check(ctx context.Context) ([]AccountCheck, error) {
 	e := &Engagement{Options: o}
 	if e.Parallel <= 0 {
@@ -114,12 +141,16 @@ func (o Options) Check(ctx context.Context) ([]AccountCheck, error) {
 		return nil, err
 	}
 	c := &checking{Engagement: e, gates: map[string]*gate{}, measured: map[string]*atomic.Int32{}}
+	var done func()
+	c.progress, done = o.watched(len(o.Accounts))
+	defer done()
 	out := make([]AccountCheck, len(o.Accounts))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(e.Parallel)
 	for i, a := range o.Accounts {
 		g.Go(func() error {
 			out[i] = c.account(ctx, a)
+			c.checked(a, out[i].Ready())
 			return ctx.Err()
 		})
 	}
@@ -159,7 +190,11 @@ func (c *checking) refusal(a Account, side mailproof.Side, s *SideCheck) Trouble
 	if info.Address == "" {
 		info.Address = a.Endpoint(side).Address()
 	}
-	if advice, ok := provider.ExplainError(s.Err, c.Rules.providerOf(a.Name, side, info)); ok {
+	// The room that failed knows more than the server's words tell: who is to
+	// sign in where, and how.
+	if hints := terminal.Hints(s.Err); len(hints) > 0 {
+		t.ID, t.Next = "credentials", strings.Join(hints, "; ")
+	} else if advice, ok := provider.ExplainError(s.Err, c.Rules.providerOf(a.Name, side, info)); ok {
 		t.ID, t.Means, t.Next, t.Menu, t.Link = advice.ID, advice.Means, advice.Next, advice.Menu, advice.Link
 	} else if hint := Hint(s.Err); hint != "" {
 		t.Next = hint
@@ -173,7 +208,7 @@ func brief(err error) string {
 	var se *mailproof.ServerError
 	switch {
 	case !errors.As(err, &se):
-		return "cannot be reached: " + err.Error()
+		return "cannot be signed in to: " + err.Error()
 	case se.Kind == mailproof.ErrAuth && se.Code != "":
 		return "refused the sign-in: " + se.Code
 	case se.Kind == mailproof.ErrAuth && se.Text != "":
@@ -194,10 +229,14 @@ func shorten(err error) string {
 		return fmt.Sprintf("%s (%s)", dns.Name, dns.Err)
 	}
 	text := err.Error()
+	own := len(text)
 	for _, library := range []string{": x509: ", ": tls: "} {
 		if i := strings.Index(text, library); i > 0 {
-			return text[:i]
+			own = min(own, i)
 		}
+	}
+	if own < len(text) {
+		return text[:own]
 	}
 	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(next) {
 		if inner := next.Error(); len(inner) > 3 {

@@ -113,6 +113,9 @@ func Limits(info mailproof.ServerInfo, p *provider.Provider) string {
 	if p != nil && p.Limits.Connections > 0 {
 		parts = append(parts, fmt.Sprintf("%d connections an account", p.Limits.Connections))
 	}
+	if p != nil && p.Limits.ConnectionsPerIP > 0 {
+		parts = append(parts, fmt.Sprintf("%d connections from here", p.Limits.ConnectionsPerIP))
+	}
 	if limit := provider.MessageLimit(info, p); limit > 0 {
 		parts = append(parts, "messages up to "+terminal.Size(limit))
 	}

@@ -57,6 +57,7 @@ func (c *checking) through(ctx context.Context, a Account, side mailproof.Side) 
 // will do: sizes count only where there is a quota to hold them against.
 func (c *checking) destination(ctx context.Context, a Account) (s SideCheck) {
 	s.counts = map[string]int64{}
+	c.doing(a, "destination: signs in")
 	r, done, err := c.through(ctx, a, mailproof.Destination)
 	if err != nil {
 		s.Err = err
@@ -80,6 +81,7 @@ func (c *checking) destination(ctx context.Context, a Account) (s SideCheck) {
 		if mb.NoSelect {
 			continue
 		}
+		c.doing(a, "destination: "+mb.Name)
 		state := inbox
 		if !mb.IsInbox() || s.QuotaLimit > 0 {
 			if state, err = r.Examine(ctx, mb.Name); err != nil {
@@ -120,6 +122,7 @@ const (
 // source reads the list of every message, and a few bodies.
 func (c *checking) source(ctx context.Context, a Account, dst *SideCheck) (s SideCheck, left omissions) {
 	s.counts = map[string]int64{}
+	c.doing(a, "source: signs in")
 	r, done, err := c.through(ctx, a, mailproof.Source)
 	if err != nil {
 		s.Err = err
@@ -142,6 +145,7 @@ func (c *checking) source(ctx context.Context, a Account, dst *SideCheck) (s Sid
 		if mb.NoSelect {
 			continue
 		}
+		c.doing(a, "source: "+mb.Name)
 		state, err := r.Examine(ctx, mb.Name)
 		if err != nil {
 			s.Err = fmt.Errorf("folder %q: %w", mb.Name, err)
@@ -179,9 +183,11 @@ func (c *checking) source(ctx context.Context, a Account, dst *SideCheck) (s Sid
 		s.QuotaUsed, s.QuotaLimit = used, limit
 	}
 	if to != nil && len(to.Refuses)+len(to.Changes) > 0 {
+		c.doing(a, "source: reads a few messages")
 		s.look(ctx, r, looked)
 	}
 	if c.mayMeasure(s.Server.Address) {
+		c.doing(a, "source: measures the throughput")
 		s.Rate = measure(ctx, r, measured)
 	}
 	return s, left

@@ -155,7 +155,7 @@ func (e *Engagement) Copy(ctx context.Context) (CopyResult, error) {
 		return nil
 	})
 	done()
-	res.Failures, res.Took = failed.sorted(), time.Since(started)
+	res.Failures, res.Took = failed.sorted(e.Rules), time.Since(started)
 	if err == nil && (len(res.Failures) > 0 || res.Summary.Failed > 0) {
 		return res, e.endPartly(ctx, pass, res)
 	}

@@ -319,7 +319,7 @@ func (e *Engagement) Delete(ctx context.Context, count int64) (DeletionResult, e
 			failed.add(p.Account, mailproof.Destination, err)
 		}
 	}
-	res.Failures, res.Took = failed.sorted(), time.Since(started)
+	res.Failures, res.Took = failed.sorted(e.Rules), time.Since(started)
 	if err != nil {
 		return res, end(err, 0, 0)
 	}

@@ -42,6 +42,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/config"
+	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/collect"
 	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
@@ -366,12 +367,8 @@ func (e *Engagement) dialReader(ctx context.Context, a Account, side mailproof.S
 	if err != nil {
 		return nil, nil, err
 	}
-	leave, err := e.lines.enter(ctx, side.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	r, leave, err := signedIn(ctx, e, a, side, c, imapconn.DialReader)
 	if err != nil {
-		return nil, nil, err
-	}
-	if r, err = imapconn.DialReader(ctx, c); err != nil {
-		leave()
 		return nil, nil, err
 	}
 	return r, func() {
@@ -387,12 +384,8 @@ func (e *Engagement) dialWriter(ctx context.Context, a Account) (w *imapconn.Wri
 	if err != nil {
 		return nil, nil, err
 	}
-	leave, err := e.lines.enter(ctx, mailproof.Destination.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	w, leave, err := signedIn(ctx, e, a, mailproof.Destination, c, imapconn.DialWriter)
 	if err != nil {
-		return nil, nil, err
-	}
-	if w, err = imapconn.DialWriter(ctx, c); err != nil {
-		leave()
 		return nil, nil, err
 	}
 	return w, func() {
@@ -441,6 +434,22 @@ type Failure struct {
 	Account string
 	Side    mailproof.Side
 	Err     error
+	rules   Rules // by which it is explained
+}
+
+// Hint says what the failure means and what to do, with what is known of the
+// provider of its side; see [Hint]. What the room that failed says itself, as
+// that of OAuth does, goes before.
+func (f Failure) Hint() string {
+	if hints := terminal.Hints(f.Err); len(hints) > 0 {
+		return strings.Join(hints, "; ")
+	}
+	address := ""
+	var se *mailproof.ServerError
+	if errors.As(f.Err, &se) {
+		address = se.Server
+	}
+	return hintAt(f.Err, f.rules.providerOf(f.Account, f.Side, mailproof.ServerInfo{Address: address}))
 }
 
 // failures collects them from many goroutines.
@@ -452,10 +461,13 @@ type failures struct {
 func (f *failures) add(account string, side mailproof.Side, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.list = append(f.list, Failure{account, side, err})
+	f.list = append(f.list, Failure{Account: account, Side: side, Err: err})
 }
 
-func (f *failures) sorted() []Failure {
+func (f *failures) sorted(rules Rules) []Failure {
+	for i := range f.list {
+		f.list[i].rules = rules
+	}
 	slices.SortFunc(f.list, func(a, b Failure) int { return strings.Compare(a.Account, b.Account) })
 	return f.list
 }

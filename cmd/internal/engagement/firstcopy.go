@@ -85,7 +85,7 @@ func (c *copying) finish(ctx context.Context, cause error) (CopyResult, error) {
 	if c.end == nil {
 		return c.res, nil
 	}
-	c.res.Failures, c.res.Took = c.failed.sorted(), time.Since(c.started)
+	c.res.Failures, c.res.Took = c.failed.sorted(c.e.Rules), time.Since(c.started)
 	switch {
 	case cause != nil:
 		// The cause is reported by the inventory.

@@ -12,7 +12,11 @@ import (
 
 // Hint says what to do next about an error, in words for the person at the
 // terminal; empty where there is nothing to say beyond the error itself.
-func Hint(err error) string {
+func Hint(err error) string { return hintAt(err, nil) }
+
+// hintAt is Hint with what is known of the server's provider; nil where nothing
+// is.
+func hintAt(err error, p *provider.Provider) string {
 	switch {
 	case errors.Is(err, ledger.ErrNewer):
 		return "install the mailproof that wrote this ledger, or a later one; the file was not touched"
@@ -24,7 +28,7 @@ func Hint(err error) string {
 		return "mailproof run or mailproof inventory makes one; --dir DIR names the directory of the engagement"
 	}
 	// What a server said is worth more than what kind of thing it was.
-	if advice, ok := provider.ExplainError(err, nil); ok {
+	if advice, ok := provider.ExplainError(err, p); ok {
 		return advice.Means + ": " + advice.Remedy()
 	}
 	return KindHint(mailproof.KindOf(err))

@@ -57,7 +57,8 @@ func (e *Engagement) tryReader(ctx context.Context, a Account, side mailproof.Si
 	if err != nil {
 		return nil, nil, false
 	}
-	leave, ok := e.lines.tryEnter(side.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
+	places := e.placesOf(a, side, c.Endpoint)
+	leave, ok := e.lines.tryEnterBoth(places)
 	if !ok {
 		return nil, nil, false
 	}
@@ -68,6 +69,7 @@ func (e *Engagement) tryReader(ctx context.Context, a Account, side mailproof.Si
 		}
 		return nil, nil, false
 	}
+	e.recognised(a, side, places, r.Server())
 	return r, func() {
 		_ = r.Close() // as in dialReader
 		leave()

@@ -225,12 +225,6 @@ func (r Rules) CheckProviders() error {
 	return errors.Join(errs...)
 }
 
-// Explain says what a server's error means, and what to do about it, with what
-// is known of the provider of an account's side.
-func (r Rules) Explain(account string, side mailproof.Side, address string, err error) (provider.Advice, bool) {
-	return provider.ExplainError(err, r.providerOf(account, side, mailproof.ServerInfo{Address: address}))
-}
-
 // refusedCharacters are those that a destination takes in no folder name.
 func (e *Engagement) refusedCharacters(account string, server mailproof.ServerInfo) string {
 	refused := diff.RefusedBy(server)

@@ -35,12 +35,21 @@ func (o Options) SignIns(ctx context.Context, sides ...mailproof.Side) ([]SignIn
 			out = append(out, SignIn{Account: a.Name, Side: side})
 		}
 	}
+	progress, done := o.watched(len(out))
+	defer done()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(e.Parallel)
 	for _, a := range o.Accounts {
 		g.Go(func() error {
 			for i := range sides {
-				e.signIn(ctx, a, &out[index[a.Name]+i])
+				s := &out[index[a.Name]+i]
+				progress.Add(mailproof.Tick{Account: a.Name, Mailbox: s.Side.String()})
+				e.signIn(ctx, a, s)
+				t := mailproof.Tick{Account: a.Name, Done: 1}
+				if s.Err != nil {
+					t.Refused = 1
+				}
+				progress.Add(t)
 			}
 			return ctx.Err()
 		})
@@ -55,18 +64,13 @@ func (e *Engagement) signIn(ctx context.Context, a Account, s *SignIn) {
 		s.Err = err
 		return
 	}
-	leave, err := e.lines.enter(ctx, s.Side.String()+" "+c.Endpoint.Address(), e.connectionsTo(c.Endpoint))
-	if err != nil {
-		s.Err = err
-		return
-	}
-	defer leave()
-	r, err := imapconn.DialReader(ctx, c)
+	r, leave, err := signedIn(ctx, e, a, s.Side, c, imapconn.DialReader)
 	s.Took = time.Since(started)
 	if err != nil {
 		s.Err = err
 		return
 	}
+	defer leave()
 	s.Server = r.Server()
 	_ = r.Close() // signed in is signed in, however the goodbye went
 }

@@ -100,6 +100,7 @@ type stage struct {
 	last     time.Time // of the last tick
 	ended    bool
 	reported figures // when it was last written, in the modes that write lines
+	work     Work    // zero: messages are counted
 	accounts map[string]*account
 	active   map[string]*account // those that may be shown
 	shown    []string            // those that are
@@ -299,6 +300,7 @@ func (p *Progress) show() {
 type snapshot struct {
 	key      stageKey
 	label    string
+	work     Work
 	sum      figures
 	estimate estimate
 	accounts []account
@@ -321,12 +323,15 @@ func (p *Progress) current(onlyChanged bool) []snapshot {
 			s.reported = s.sum
 		}
 		s.meter.add(now, s.sum)
-		out = append(out, snapshot{key: s.key, label: s.label(), sum: s.sum.settle(), estimate: s.within(s.meter.estimate(now, s.sum.settle()), now), accounts: s.choose(now), ended: s.ended})
+		out = append(out, snapshot{key: s.key, label: s.label(), work: s.work, sum: s.sum.settle(), estimate: s.within(s.meter.estimate(now, s.sum.settle()), now), accounts: s.choose(now), ended: s.ended})
 	}
 	return out
 }
 
 func (s *stage) label() string {
+	if s.work.Label != "" {
+		return s.work.Label
+	}
 	label := s.key.kind.String()
 	if s.key.side != 0 {
 		label += " " + s.key.side.String()
@@ -339,7 +344,7 @@ func (s *stage) label() string {
 // that lines do not jump.
 func (s *stage) choose(now time.Time) []account {
 	for name, a := range s.active {
-		if a.finished() && now.Sub(a.last) > idle {
+		if (a.finished() || s.work.counts() && a.sum.done > 0) && now.Sub(a.last) > idle {
 			delete(s.active, name)
 		}
 	}
@@ -374,6 +379,10 @@ func (p *Progress) frame(width, height int) []string {
 	var lines []string
 	for _, s := range p.current(false) {
 		lines = append(lines, p.wholeLine(s, width))
+		if s.work.counts() {
+			lines = append(lines, inFlight(s.accounts, width)...)
+			continue
+		}
 		lines = append(lines, accountLines(s.accounts, width)...)
 	}
 	if len(lines) >= height {
@@ -386,19 +395,21 @@ func (p *Progress) frame(width, height int) []string {
 func (p *Progress) wholeLine(s snapshot, width int) string {
 	label := pad(s.label, 11, false)
 	percent := fmt.Sprintf("%4s", Percent(s.sum.done, s.sum.planned))
-	messages := fmt.Sprintf("%s of %s messages", Count(s.sum.done), Count(s.sum.planned))
+	messages := s.work.figures(s.sum)
 	var bytes, rate, eta, trouble string
 	if s.sum.plannedBytes > 0 {
 		bytes = SizeOf(s.sum.doneBytes, s.sum.plannedBytes)
 	}
 	if s.estimate.known {
 		rate = Rate(s.estimate.bytesPerSecond)
-		if s.sum.plannedBytes == 0 {
+		if s.work.counts() {
+			rate = ""
+		} else if s.sum.plannedBytes == 0 {
 			rate = fmt.Sprintf("%s/s", Count(int64(s.estimate.messagesPerSecond)))
 		}
 	}
 	eta = s.estimate.String()
-	trouble = s.sum.trouble()
+	trouble = s.work.trouble(s.sum)
 	color := p.t.ErrColor
 	bar := func(n int) string { return Bar(s.sum.done, s.sum.planned, n) + "  " + percent }
 	for _, parts := range [][]string{
@@ -468,14 +479,14 @@ func (p *Progress) logLines() []string {
 	var lines []string
 	for _, s := range p.current(true) {
 		parts := []string{p.now().UTC().Format("2006-01-02 15:04:05 MST"), s.label, Percent(s.sum.done, s.sum.planned),
-			fmt.Sprintf("%s of %s messages", Count(s.sum.done), Count(s.sum.planned))}
+			s.work.figures(s.sum)}
 		if s.sum.plannedBytes > 0 {
 			parts = append(parts, SizeOf(s.sum.doneBytes, s.sum.plannedBytes))
 		}
-		if s.estimate.known {
+		if s.estimate.known && !s.work.counts() {
 			parts = append(parts, Rate(s.estimate.bytesPerSecond))
 		}
-		parts = slices.DeleteFunc(append(parts, s.sum.trouble(), s.estimate.String()), func(s string) bool { return s == "" })
+		parts = slices.DeleteFunc(append(parts, s.work.trouble(s.sum), s.estimate.String()), func(s string) bool { return s == "" })
 		lines = append(lines, strings.Join(parts, "  "))
 	}
 	return lines
@@ -487,11 +498,17 @@ const ProgressSchema = "mailproof/progress/1"
 
 // Object is one line of --progress=json.
 type Object struct {
-	Schema string             `json:"schema"`
-	Time   time.Time          `json:"time"`
-	Pass   mailproof.PassKind `json:"pass"`
-	Side   string             `json:"side,omitempty"` // of an inventory
-	State  string             `json:"state"`          // running, ended
+	Schema string    `json:"schema"`
+	Time   time.Time `json:"time"`
+	Pass   string    `json:"pass"`           // inventory, copy, diff, dns; check and sign-in, which are none
+	Side   string    `json:"side,omitempty"` // of an inventory
+	State  string    `json:"state"`          // running, ended
+	// Unit is what a check or a test of credentials counts, accounts or logins,
+	// and Done, Planned and Bad are how many; the other figures are 0 then.
+	Unit    string `json:"unit,omitempty"`
+	Done    int64  `json:"done,omitempty"`
+	Planned int64  `json:"planned,omitempty"`
+	Bad     int64  `json:"bad,omitempty"`
 
 	Messages        int64   `json:"messages"` // done, of
 	MessagesPlanned int64   `json:"messages_planned"`
@@ -521,7 +538,7 @@ type AccountObject struct {
 func (p *Progress) writeJSON() error {
 	var errs []error
 	for _, s := range p.current(true) {
-		o := Object{Schema: ProgressSchema, Time: p.now().UTC().Truncate(time.Millisecond), Pass: s.key.kind, State: "running",
+		o := Object{Schema: ProgressSchema, Time: p.now().UTC().Truncate(time.Millisecond), Pass: s.key.kind.String(), State: "running",
 			Messages: s.sum.done, MessagesPlanned: s.sum.planned, Bytes: s.sum.doneBytes, BytesPlanned: s.sum.plannedBytes,
 			Refused: s.sum.refused, Unreadable: s.sum.unreadable, BytesPerSecond: float64(int64(s.estimate.bytesPerSecond))}
 		if s.key.side != 0 {
@@ -537,6 +554,7 @@ func (p *Progress) writeJSON() error {
 		for _, a := range s.accounts {
 			o.Accounts = append(o.Accounts, AccountObject{Account: a.name, Folder: a.mailbox, Messages: a.sum.done, MessagesPlanned: a.sum.planned})
 		}
+		s.work.tell(&o, s.sum)
 		line, err := json.Marshal(o)
 		if err == nil {
 			_, err = p.t.Err.Write(append(line, '\n'))

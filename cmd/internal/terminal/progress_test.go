@@ -360,7 +360,7 @@ func TestJSON(t *testing.T) {
 		if e := json.Unmarshal([]byte(l), &o); e != nil {
 			t.Fatal(e)
 		}
-		if o.Schema != ProgressSchema || o.Pass != mailproof.InventoryPass || o.Side != "source" || o.Messages != int64(5*min(i+1, 5)) || o.State != map[bool]string{true: "ended", false: "running"}[i == 5] {
+		if o.Schema != ProgressSchema || o.Pass != mailproof.InventoryPass.String() || o.Side != "source" || o.Messages != int64(5*min(i+1, 5)) || o.State != map[bool]string{true: "ended", false: "running"}[i == 5] {
 			t.Errorf("line %d: %+v", i, o)
 		}
 		if len(o.Accounts) != 1 || o.Accounts[0].Account != "a\"\x1b" {
