@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/fstest"
 
@@ -344,9 +343,7 @@ func unprivileged(t *testing.T, test, env string) (string, error) {
 	}
 	cmd := exec.CommandContext(t.Context(), bin, "-test.run", test)
 	cmd.Env, cmd.Dir = append(os.Environ(), env), "/"
-	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
+	asNobody(cmd)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -42,9 +41,7 @@ func run(ctx context.Context, dir string, argv []string, ok ...int) (usage, erro
 	err := cmd.Run()
 	u := usage{elapsed: time.Since(start)}
 	if cmd.ProcessState != nil {
-		if r, is := cmd.ProcessState.SysUsage().(*syscall.Rusage); is {
-			u.rss = r.Maxrss << 10
-		}
+		u.rss = peakRSS(cmd.ProcessState)
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
