@@ -69,6 +69,7 @@ type Document struct {
 
 	Histogram  Histogram
 	Exclusions []Exclusion
+	Deletions  []Deletion // on the destination, of all runs; empty where nothing was
 	Steps      StepSummary
 	Evidence   Evidence
 

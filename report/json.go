@@ -51,6 +51,8 @@ type JSON struct {
 	Runbook   []mailproof.RunbookStep `json:"runbook"`
 	Readiness *JSONReadiness          `json:"readiness"`
 	History   []PassChange            `json:"history"`
+	// Deletions are what --delete-extra deleted on the destination, over all runs.
+	Deletions []Deletion `json:"deletions,omitempty"`
 }
 
 // JSONReadiness is a readiness check.
@@ -313,7 +315,7 @@ func (d *Document) JSON() *JSON {
 		Observations: convert(d.Observations, observationJSON),
 		SafeTimes:    convert(d.SafeTimes, safeJSON),
 		Evidence:     JSONEvidence{Roots: convert(d.Evidence.Roots, same[Root]), KeyFingerprint: d.Evidence.KeyFingerprint, Bundle: d.Evidence.Bundle},
-		Runbook:      convert(d.Runbook, stepJSON), Readiness: d.Readiness.json(), History: convert(d.History, same[PassChange]),
+		Runbook:      convert(d.Runbook, stepJSON), Readiness: d.Readiness.json(), History: convert(d.History, same[PassChange]), Deletions: d.Deletions,
 	}
 }
 

@@ -202,6 +202,7 @@ func (d *Document) extras() section {
 	if signatures > 0 {
 		s.Blocks = append(s.Blocks, note(words(d.t("Signed parts re-encoded: the content is equivalent, the signature may no longer verify."))))
 	}
+	s.Blocks = append(s.Blocks, d.deletions()...)
 	if noted := d.noted(); len(noted) > 0 {
 		s.Blocks = append(s.Blocks, d.notedTable(noted)...)
 	}

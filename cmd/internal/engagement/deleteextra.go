@@ -14,6 +14,7 @@ import (
 	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/diff"
+	"github.com/mailproof/mailproof/report"
 )
 
 // What a differential pass leaves behind: messages that an earlier pass put on
@@ -452,4 +453,21 @@ func (e *Engagement) deleteAndRead(ctx context.Context, o Observer) error {
 		o.Inventory(read)
 	}
 	return err
+}
+
+// deletions are what the report says of the deletions of all runs.
+func (e *Engagement) deletions(ctx context.Context) ([]report.Deletion, error) {
+	list, err := e.ledger.Deletions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []report.Deletion
+	for _, d := range list {
+		out = append(out, report.Deletion{
+			Pass: d.Pass, Account: d.Destination.Account, Folder: d.Destination.Mailbox, UIDValidity: d.Destination.UIDValidity, UID: d.Destination.UID,
+			SHA256: fmt.Sprintf("%x", d.T0[:]), Bytes: d.Octets, Source: d.Source, SourceFolder: d.Source.Mailbox, SourceUID: d.Source.UID,
+			CopiedBy: d.AppendedBy, State: string(d.State), Reason: d.Reason, Finished: d.Finished,
+		})
+	}
+	return out, nil
 }

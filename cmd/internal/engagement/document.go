@@ -56,6 +56,9 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	if d.Readiness, err = e.readiness(ctx); err != nil {
 		return nil, err
 	}
+	if d.Deletions, err = e.deletions(ctx); err != nil {
+		return nil, err
+	}
 	if d.Passes, err = e.ledger.Passes(ctx); err != nil {
 		return nil, err
 	}
