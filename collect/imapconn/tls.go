@@ -46,19 +46,6 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 	return conf, nil
 }
 
-// clientCertificate reads the certificate and key that a client signs in with.
-func clientCertificate(e mailproof.Endpoint) (tls.Certificate, error) {
-	key := e.KeyFile
-	if key == "" {
-		key = e.CertFile
-	}
-	cert, err := tls.LoadX509KeyPair(e.CertFile, key)
-	if err != nil {
-		return cert, fmt.Errorf("client certificate %s with key %s: %w", e.CertFile, key, err)
-	}
-	return cert, nil
-}
-
 // stateOf is the state of a TLS connection, nil of any other.
 func stateOf(conn net.Conn) *tls.ConnectionState {
 	secured, ok := conn.(*tls.Conn)
