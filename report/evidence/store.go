@@ -70,17 +70,22 @@ func knownDir(name string) bool {
 	return slices.Contains([]string{"data", dirReport, "keys", "sig"}, name)
 }
 
+// open looks before it opens: to open a named pipe is to wait for its writer,
+// who may never come.
 func (d *dirStore) open(name string) (io.ReadCloser, error) {
+	info, err := d.root.Lstat(filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is not a file")
+	}
 	f, err := d.root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is not a file")
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
+		return nil, errors.Join(errors.New("was replaced while it was opened"), err, f.Close())
 	}
 	return f, nil
 }

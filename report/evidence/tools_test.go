@@ -117,14 +117,9 @@ func newTSA(tb testing.TB) *tsa {
 	return a
 }
 
-// The commands of VERIFY.md, as they stand there, run to their end over a bundle
-// with a countersignature and a timestamp, and say what they should.
-func TestPublicTools(t *testing.T) {
-	a := newTSA(t)
-	s := seal(t, newFake(2, 30), Options{Timestamp: &TimestampOptions{URL: a.url, Roots: a.roots}})
-	if _, err := Countersign(t.Context(), s.Dir, CountersignOptions{Key: testKey(t), Name: "Jane Doe"}); err != nil {
-		t.Fatal(err)
-	}
+// publicCommands are the commands of a bundle's VERIFY.md, as they stand there.
+func publicCommands(t *testing.T, s Sealed) string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.Dir, fileVerify))
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +131,35 @@ func TestPublicTools(t *testing.T) {
 			script.WriteString(command + "\n")
 		}
 	}
-	commands := strings.ReplaceAll(strings.ReplaceAll(script.String(), "/tmp/", t.TempDir()+"/"), "TSA-CA.pem", a.ca)
+	return strings.ReplaceAll(script.String(), "/tmp/", t.TempDir()+"/")
+}
+
+// Nobody countersigned and no authority was asked: the commands run to their
+// end all the same, as nothing is wrong. They show a link that no list names.
+func TestPublicToolsOneSigner(t *testing.T) {
+	s := seal(t, newFake(2, 30), Options{})
+	commands := publicCommands(t, s)
+	out := tool(t, s.Dir, strings.NewReader(commands), "bash", "-s")
+	if n := strings.Count(out, "Signature Verified Successfully"); n != 4 {
+		t.Errorf("%d signatures by openssl, want 4:\n%s", n, out)
+	}
+	if err := os.Symlink("VERIFY.md", filepath.Join(s.Dir, "more.md")); err != nil {
+		t.Fatal(err)
+	}
+	if out := tool(t, s.Dir, strings.NewReader(commands), "bash", "-s"); !strings.Contains(out, "\nmore.md\n") {
+		t.Errorf("the link more.md is not shown:\n%s", out)
+	}
+}
+
+// The commands of VERIFY.md, as they stand there, run to their end over a bundle
+// with a countersignature and a timestamp, and say what they should.
+func TestPublicTools(t *testing.T) {
+	a := newTSA(t)
+	s := seal(t, newFake(2, 30), Options{Timestamp: &TimestampOptions{URL: a.url, Roots: a.roots}})
+	if _, err := Countersign(t.Context(), s.Dir, CountersignOptions{Key: testKey(t), Name: "Jane Doe"}); err != nil {
+		t.Fatal(err)
+	}
+	commands := strings.ReplaceAll(publicCommands(t, s), "TSA-CA.pem", a.ca)
 	out := tool(t, s.Dir, strings.NewReader(commands), "bash", "-s")
 	for _, want := range []string{
 		s.Fingerprint, "data/source.jsonl: OK", "report/report.pdf: OK", "VERIFY.md: OK", "Signature Verified Successfully",
