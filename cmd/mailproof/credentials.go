@@ -166,7 +166,7 @@ func (a *app) printSignIns(results []engagement.SignIn, asJSON bool) error {
 		}
 		// Whole, however wide: what the server said is what one came for.
 		fmt.Fprintf(a.out, "  %s  %s\n    %s\n", clean(r.Account), r.Side, clean(r.Err.Error()))
-		if h := remedy(r); h != "" {
+		if h := r.Hint(); h != "" {
 			fmt.Fprintf(a.out, "    hint: %s\n", h)
 		}
 	}
@@ -181,33 +181,6 @@ func mechanismOf(r engagement.SignIn) string {
 		return refused.Mechanism
 	}
 	return r.Server.Mechanism
-}
-
-// remedy says what to do about a sign-in that failed: what the room that failed
-// knows, what the mechanism suggests, or what goes for the kind of failure.
-func remedy(r engagement.SignIn) string {
-	if hints := terminal.Hints(r.Err); len(hints) > 0 {
-		return hints[0]
-	}
-	text := strings.ToLower(r.Err.Error())
-	mechanism := mechanismOf(r)
-	switch {
-	case strings.Contains(text, "authenticated but not connected"):
-		return "the token is good and may not open this mailbox: grant the application IMAP.AccessAsApp and FullAccess to the mailbox (Add-MailboxPermission), and see that IMAP is enabled for it (Set-CASMailbox -ImapEnabled $true)"
-	case strings.Contains(text, "(auth=)"):
-		return "leave out auth=, or name one that the server offers"
-	case strings.Contains(text, "application-specific password"), strings.Contains(text, "app password"):
-		return "make an app password for the account, or use oauth:NAME"
-	case mechanism == "XOAUTH2" || mechanism == "OAUTHBEARER":
-		return "check that the token's scope is the one for IMAP, that the user name is the mailbox's primary address, and that IMAP is enabled for it"
-	case mechanism == "EXTERNAL":
-		return "the server knows the certificate and takes it for another user, or trusts its authority not at all"
-	case strings.HasPrefix(mechanism, "SCRAM") && mailproof.KindOf(r.Err) == mailproof.ErrAuth:
-		return "check user name and password with webmail; where they are right, auth=PLAIN passes by what the server keeps for SCRAM"
-	case strings.Contains(text, "needs auth=plain or scram"):
-		return "the administrator may not sign in for others at this server, or only by a login name such as anna*admin: admin_separator=*"
-	}
-	return engagement.Hint(r.Err)
 }
 
 func (a *app) printSignInsJSON(results []engagement.SignIn, ok bool) error {
@@ -227,7 +200,7 @@ func (a *app) printSignInsJSON(results []engagement.SignIn, ok bool) error {
 	for _, r := range results {
 		l := loginJSON{Account: r.Account, Side: r.Side.String(), By: a.used[login{r.Account, r.Side}], OK: r.Err == nil, Server: r.Server, Seconds: r.Took.Seconds(), Mechanism: mechanismOf(r)}
 		if r.Err != nil {
-			l.Kind, l.Error, l.Remedy = mailproof.KindOf(r.Err).String(), r.Err.Error(), remedy(r)
+			l.Kind, l.Error, l.Remedy = mailproof.KindOf(r.Err).String(), r.Err.Error(), r.Hint()
 		}
 		list = append(list, l)
 	}

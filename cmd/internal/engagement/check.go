@@ -59,14 +59,7 @@ type Trouble struct {
 // Remedy says what it means and what to do, in one line; empty where the text
 // says it all.
 func (t Trouble) Remedy() string {
-	next := provider.Advice{Next: t.Next, Menu: t.Menu, Link: t.Link}.Remedy()
-	switch {
-	case t.Means == "":
-		return next
-	case next == "":
-		return t.Means
-	}
-	return t.Means + ": " + next
+	return inWords(provider.Advice{Means: t.Means, Next: t.Next, Menu: t.Menu, Link: t.Link})
 }
 
 // AccountCheck is the readiness of one account.
@@ -190,11 +183,7 @@ func (c *checking) refusal(a Account, side mailproof.Side, s *SideCheck) Trouble
 	if info.Address == "" {
 		info.Address = a.Endpoint(side).Address()
 	}
-	// The room that failed knows more than the server's words tell: who is to
-	// sign in where, and how.
-	if hints := terminal.Hints(s.Err); len(hints) > 0 {
-		t.ID, t.Next = "credentials", strings.Join(hints, "; ")
-	} else if advice, ok := provider.ExplainError(s.Err, c.Rules.providerOf(a.Name, side, info)); ok {
+	if advice, ok := explain(s.Err, c.Rules.providerOf(a.Name, side, info)); ok {
 		t.ID, t.Means, t.Next, t.Menu, t.Link = advice.ID, advice.Means, advice.Next, advice.Menu, advice.Link
 	} else if hint := Hint(s.Err); hint != "" {
 		t.Next = hint

@@ -133,6 +133,7 @@ type Forecast struct {
 	Messages int64
 	Octets   int64
 	Rate     float64 // octets per second, measured; 0: not measured
+	Unread   int     // accounts whose source was not read: what they hold comes on top
 	Parallel int
 	Took     time.Duration // 0: nothing can be said
 	Days     int           // that quotas of providers spread the work over; 0: none does
@@ -156,6 +157,9 @@ func (o Options) Estimate(checks []AccountCheck) Forecast {
 	var measured int
 	var most int64
 	for _, c := range checks {
+		if c.Source.Err != nil {
+			f.Unread++
+		}
 		f.Messages += c.Source.Messages
 		f.Octets += c.Source.Octets
 		most = max(most, c.Source.Octets)
@@ -202,6 +206,9 @@ func (f Forecast) String() string {
 	line := fmt.Sprintf("%s, %s", terminal.Of(f.Messages, "message", "messages"), terminal.Size(f.Octets))
 	if f.Took > 0 {
 		line += fmt.Sprintf(": about %s at the measured %s and with %d accounts at once", terminal.Remaining(f.Took), bits(f.Rate), f.Parallel)
+	}
+	if f.Unread > 0 {
+		line += fmt.Sprintf("; without %s that could not be read", terminal.Of(int64(f.Unread), "account", "accounts"))
 	}
 	if f.Days > 1 {
 		line += fmt.Sprintf("; at least %d days by quota (%s)", f.Days, f.Bound)

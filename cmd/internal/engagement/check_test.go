@@ -186,7 +186,7 @@ func TestRefusal(t *testing.T) {
 	if got.ID != "sign-in.not-connected" || got.Words != err.Text || !strings.Contains(got.Remedy(), "Exchange admin center") || !strings.Contains(got.Text, err.Text) {
 		t.Errorf("%+v", got)
 	}
-	if got := c.refusal(a, mailproof.Source, &SideCheck{Err: errors.New("no password")}); got.Text != "source cannot be reached: no password" {
+	if got := c.refusal(a, mailproof.Source, &SideCheck{Err: errors.New("no password")}); got.Text != "source cannot be signed in to: no password" {
 		t.Errorf("%+v", got)
 	}
 }

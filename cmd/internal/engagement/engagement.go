@@ -42,7 +42,6 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/config"
-	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/collect"
 	"github.com/mailproof/mailproof/collect/imapconn"
 	"github.com/mailproof/mailproof/collect/ledger"
@@ -438,12 +437,8 @@ type Failure struct {
 }
 
 // Hint says what the failure means and what to do, with what is known of the
-// provider of its side; see [Hint]. What the room that failed says itself, as
-// that of OAuth does, goes before.
+// provider of its side; see [Hint].
 func (f Failure) Hint() string {
-	if hints := terminal.Hints(f.Err); len(hints) > 0 {
-		return strings.Join(hints, "; ")
-	}
 	address := ""
 	var se *mailproof.ServerError
 	if errors.As(f.Err, &se) {

@@ -28,8 +28,8 @@ func hintAt(err error, p *provider.Provider) string {
 		return "mailproof run or mailproof inventory makes one; --dir DIR names the directory of the engagement"
 	}
 	// What a server said is worth more than what kind of thing it was.
-	if advice, ok := provider.ExplainError(err, p); ok {
-		return advice.Means + ": " + advice.Remedy()
+	if advice, ok := explain(err, p); ok {
+		return inWords(advice)
 	}
 	return KindHint(mailproof.KindOf(err))
 }

@@ -17,7 +17,12 @@ type SignIn struct {
 	Server  mailproof.ServerInfo
 	Took    time.Duration
 	Err     error
+	rules   Rules
 }
+
+// Hint says why the sign-in failed and what to do, with what is known of the
+// provider of its side.
+func (s SignIn) Hint() string { return Failure{s.Account, s.Side, s.Err, s.rules}.Hint() }
 
 // SignIns signs in to every account on the sides that are given, Parallel at a
 // time, and out again. It reads no mail and writes nothing. The result is in the
@@ -32,7 +37,7 @@ func (o Options) SignIns(ctx context.Context, sides ...mailproof.Side) ([]SignIn
 	for _, a := range o.Accounts {
 		index[a.Name] = len(out)
 		for _, side := range sides {
-			out = append(out, SignIn{Account: a.Name, Side: side})
+			out = append(out, SignIn{Account: a.Name, Side: side, rules: o.Rules})
 		}
 	}
 	progress, done := o.watched(len(out))
