@@ -58,7 +58,12 @@ fuzz: ## every fuzz target, FUZZTIME (1m) each
 	done
 
 .PHONY: bench
-bench: ## every benchmark
+bench: install ## mailproof beside the limit of raw sockets and beside its peers on real servers, then every benchmark
+	@idle=$$($(SERVERS) status | grep -c 'not running' || true); \
+	if [ $$idle -gt 0 ]; then trap '$(SERVERS) stop all' EXIT; fi; \
+	$(SERVERS) start all; \
+	eval "$$($(SERVERS) env)"; \
+	$(GO) run ./cmd/internal/bench; \
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 .PHONY: soak
