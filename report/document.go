@@ -108,8 +108,8 @@ type ReadinessAccount struct {
 	Result   string `json:"result"` // "ready", or what stands in the way and what to do
 }
 
-// Brand dresses a report for the company that hands it over. It changes no
-// word and no number.
+// Brand dresses a report for the company that hands it over, in the language
+// of its readers. It changes no number.
 type Brand struct {
 	Logo []byte // PNG or JPEG; empty: none
 	// Accent is the colour of headings and rules as #rrggbb; empty: mailproof's
@@ -118,6 +118,8 @@ type Brand struct {
 	// Language is the BCP 47 tag of the fixed texts: en, de, fr, es or ja;
 	// empty: English.
 	Language string
+	// Fonts are TrueType files for the PDF, beside those of PDFOptions.
+	Fonts [][]byte
 }
 
 // Engagement is what the parties agreed before the work began.

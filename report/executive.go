@@ -2,7 +2,6 @@ package report
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/mailproof/mailproof"
@@ -20,11 +19,11 @@ const (
 	longestReply  = 110
 )
 
-func (d *Document) issueSuffix(before string) string {
+func (d *Document) issueSuffix() string {
 	if d.Issue <= 0 {
 		return ""
 	}
-	return before + strconv.Itoa(d.Issue)
+	return ", " + d.t("issue %d", d.Issue)
 }
 
 func (d *Document) customerName() string {
@@ -42,12 +41,12 @@ func (d *Document) footer() string {
 		parts = append(parts, cut(id, 60))
 	}
 	if d.Issue > 0 {
-		parts = append(parts, d.t("issue ")+strconv.Itoa(d.Issue))
+		parts = append(parts, d.t("issue %d", d.Issue))
 	}
 	if d.Evidence.Bundle == "" {
 		parts = append(parts, d.t(notSealed))
 	} else {
-		parts = append(parts, d.t("bundle ")+cut(d.Evidence.Bundle, 40))
+		parts = append(parts, d.t("bundle %s", cut(d.Evidence.Bundle, 40)))
 	}
 	return strings.Join(parts, " · ")
 }
@@ -55,15 +54,15 @@ func (d *Document) footer() string {
 func (d *Document) executive() executive {
 	right := d.date(d.Generated, "2 Jan 2006 15:04 UTC")
 	if d.Issue > 0 {
-		right = d.t("issue ") + strconv.Itoa(d.Issue) + " · " + right
+		right = d.t("issue %d", d.Issue) + " · " + right
 	}
 	if id := d.Engagement.ID; id != "" {
-		right = d.t("Engagement ") + cut(id, 40) + " · " + right
+		right = d.t("Engagement %s", cut(id, 40)) + " · " + right
 	}
 	e := executive{
 		Left: d.t("E-mail migration sign-off report"), Right: right,
 		Name: cut(or(d.customerName(), d.Engagement.Name, d.Engagement.ID, d.t("E-mail migration")), longestName), Of: cut(d.of(), longestOf),
-		Mark: verdictMark(d.Verdict), Verdict: strings.Join(d.headline(), " "), Lines: d.headline(), Band: chart.Band(verdictMark(d.Verdict)),
+		Mark: verdictMark(d.Verdict), Verdict: strings.Join(d.headline(), " "), Lines: d.headline(), Gloss: d.gloss(), Band: chart.Band(verdictMark(d.Verdict)),
 		Lead: d.Lead(), LedgerNote: d.balanceNote(),
 		Source: d.Totals.SourceMessages, Destination: d.Totals.DestinationMessages, Paired: d.Totals.DestinationPairedHere,
 		Bar:   d.bar(),
@@ -94,13 +93,14 @@ func (d *Document) of() string {
 	text := d.count(int64(d.listedAccounts()), "account")
 	if n := d.Engagement.Domains; len(n) > 0 {
 		shown := n[:min(len(n), 3)]
-		text += d.t(" of ") + d.list(shown)
+		names := d.list(shown)
 		if len(n) > len(shown) {
-			text += d.t(" and ") + d.count(int64(len(n)-len(shown)), "further domain")
+			names = d.t("%s and %s", names, d.count(int64(len(n)-len(shown)), "further domain"))
 		}
+		text = d.t("%s of %s", text, names)
 	}
 	if from, to := d.hosts(d.SourceServers), d.hosts(d.DestinationServers); from != "" && to != "" {
-		text += d.t(", from ") + from + d.t(" to ") + to
+		text += d.t(", from %s to %s", from, to)
 	}
 	return text
 }
@@ -153,25 +153,25 @@ func (d *Document) terms() ([]term, map[int]term) {
 		{Label: []string{d.t("missing")}, Mark: chart.MarkMissing, N: c.Missing, Hot: true},
 	}
 	if c.DuplicateCollapsed != 0 {
-		terms = append(terms, term{Label: []string{d.t("collapsed"), d.t("duplicates")}, Mark: chart.MarkCollapsed, N: c.DuplicateCollapsed})
+		terms = append(terms, term{Label: d.lines("collapsed\nduplicates"), Mark: chart.MarkCollapsed, N: c.DuplicateCollapsed})
 	}
-	terms = append(terms, term{Label: []string{d.t("excluded"), d.t("by rule")}, Mark: chart.MarkExcluded, N: c.Excluded})
+	terms = append(terms, term{Label: d.lines("excluded\nby rule"), Mark: chart.MarkExcluded, N: c.Excluded})
 	notChecked := -1
 	if c.NotChecked != 0 || c.DestinationNotChecked != 0 {
 		notChecked = len(terms)
-		terms = append(terms, term{Label: []string{d.t("not"), d.t("checked")}, Mark: chart.MarkUnchecked, N: c.NotChecked, Hot: true})
+		terms = append(terms, term{Label: d.lines("not\nchecked"), Mark: chart.MarkUnchecked, N: c.NotChecked, Hot: true})
 	}
 	terms = append(terms, term{Label: []string{d.t("unreadable")}, Mark: chart.MarkUnread, N: c.Unverifiable, Hot: true})
 	under := map[int]term{
-		4:              {Label: []string{d.t("pre-existing"), d.t("or extra")}, N: c.Extra},
-		5:              {Label: []string{d.t("surplus"), d.t("duplicates")}, N: c.DuplicateSurplus},
+		4:              {Label: d.lines("pre-existing\nor extra"), N: c.Extra},
+		5:              {Label: d.lines("surplus\nduplicates"), N: c.DuplicateSurplus},
 		len(terms) - 1: {Label: []string{d.t("unreadable")}, N: c.DestinationUnreadable, Hot: true},
 	}
 	if c.DestinationExcluded != 0 {
-		under[3] = term{Label: []string{d.t("excluded"), d.t("by rule")}, N: c.DestinationExcluded}
+		under[3] = term{Label: d.lines("excluded\nby rule"), N: c.DestinationExcluded}
 	}
 	if notChecked >= 0 {
-		under[notChecked] = term{Label: []string{d.t("not"), d.t("checked")}, N: c.DestinationNotChecked, Hot: true}
+		under[notChecked] = term{Label: d.lines("not\nchecked"), N: c.DestinationNotChecked, Hot: true}
 	}
 	return terms, under
 }
@@ -277,7 +277,7 @@ func (d *Document) closes() panel {
 	items := append(d.exceptionItems(), d.findingItems()...)
 	if len(items) > most {
 		rest := len(items) - most + 1
-		items = append(items[:most-1:most-1], words(d.count(int64(rest), "further point")+d.t(" in sections 7 to 10.")))
+		items = append(items[:most-1:most-1], words(d.form(int64(rest), "%s further point in sections 7 to 10.|%s further points in sections 7 to 10.")))
 	}
 	p.Paragraphs = items
 	switch {
@@ -291,15 +291,15 @@ func (d *Document) closes() panel {
 
 func (d *Document) tallyText() string {
 	n := d.tally()
-	text := comma(n[mailproof.Open]) + d.t(" open, ") + comma(n[mailproof.Accepted]) + d.t(" accepted")
+	text := d.form(n[mailproof.Open], "%s open|%s open") + ", " + d.form(n[mailproof.Accepted], "%s accepted|%s accepted")
 	if n[mailproof.Fixed] > 0 {
-		text += ", " + comma(n[mailproof.Fixed]) + d.t(" fixed")
+		text += ", " + d.form(n[mailproof.Fixed], "%s fixed|%s fixed")
 	}
 	if n[mailproof.Waived] > 0 {
-		text += ", " + comma(n[mailproof.Waived]) + d.t(" waived")
+		text += ", " + d.form(n[mailproof.Waived], "%s waived|%s waived")
 	}
 	if d.ExceptionsOmitted > 0 {
-		text += ", " + comma(d.ExceptionsOmitted) + d.t(" not listed")
+		text += ", " + d.form(d.ExceptionsOmitted, "%s not listed|%s not listed")
 	}
 	return text
 }
@@ -339,12 +339,9 @@ func boolInt(b bool) int {
 
 func (d *Document) exceptionItem(v mailproof.MessageVerdict, of []mailproof.Exception, overall mailproof.Verdict) cell {
 	n := int64(len(of))
-	head := comma(n) + " " + d.t(verdictWords[v])
-	if v == mailproof.DuplicateCollapsed && n != 1 {
-		head += "s"
-	}
+	head := d.form(n, verdictForms(v))
 	if onDestination(of[0]) {
-		head += d.t(" on the destination")
+		head = d.t("%s on the destination", head)
 	}
 	item := cell{{Text: head + ".", Style: bold, Mark: messageMarks[v]}, {Text: " " + d.reasonsText(of) + " ("}}
 	item = item.and(d.idRange(of)...)
@@ -381,7 +378,7 @@ func (d *Document) reasonsText(of []mailproof.Exception) string {
 	var parts []string
 	for i, code := range codes {
 		if i == 3 && len(codes) > 4 {
-			parts = append(parts, strconv.Itoa(len(codes)-3)+d.t(" further reasons"))
+			parts = append(parts, d.count(int64(len(codes)-3), "further reason"))
 			break
 		}
 		if len(codes) == 1 {
@@ -411,7 +408,7 @@ func (d *Document) idRange(of []mailproof.Exception) []span {
 		}
 		return spans
 	default:
-		return []span{link(of[0]), {Text: d.t(" and ") + comma(int64(n-1)) + d.t(" more")}}
+		return []span{link(of[0]), {Text: d.form(int64(n-1), " and %s more| and %s more")}}
 	}
 }
 
@@ -464,10 +461,10 @@ func (d *Document) accountLine() []cell {
 	for _, v := range []mailproof.Verdict{mailproof.Incomplete, mailproof.Inconclusive, mailproof.CompleteWithAcceptedExceptions, mailproof.Complete} {
 		n := names[v]
 		if len(n) == 0 {
-			none = append(none, "0 "+d.t(strings.ToLower(v.String())))
+			none = append(none, d.form(0, verdictOf(v)))
 			continue
 		}
-		text := cell{{Text: comma(int64(len(n))) + " " + d.t(strings.ToLower(v.String())), Mark: verdictMark(v), Style: nowrap}}
+		text := cell{{Text: d.form(int64(len(n)), verdictOf(v)), Mark: verdictMark(v), Style: nowrap}}
 		if v.Worse(mailproof.CompleteWithAcceptedExceptions) && len(n) <= 4 && len(d.Accounts) <= 40 {
 			for i := range n {
 				n[i] = cut(n[i], 24)
@@ -477,7 +474,7 @@ func (d *Document) accountLine() []cell {
 		line = append(line, text)
 	}
 	if missing := d.listedAccounts() - len(d.Accounts); missing > 0 {
-		line = append(line, cell{{Text: d.count(int64(missing), "account") + d.t(" not compared"), Style: bold, Mark: chart.MarkUnknown}})
+		line = append(line, cell{{Text: d.form(int64(missing), "%s account not compared|%s accounts not compared"), Style: bold, Mark: chart.MarkUnknown}})
 	}
 	if len(none) > 0 {
 		line = append(line, cell{{Text: strings.Join(none, ", "), Style: small}})

@@ -207,10 +207,10 @@ func (d *Document) verdictLegend() cell {
 		text = d.t("Not every row balances: see the findings of the accounts.")
 	}
 	if d.Totals.DuplicateCollapsed > 0 {
-		text += d.t(" %s count on the source and stand in section 9.", d.count(d.Totals.DuplicateCollapsed, "collapsed duplicate"))
+		text += d.form(d.Totals.DuplicateCollapsed, " %s collapsed duplicate counts on the source and stands in section 9.| %s collapsed duplicates count on the source and stand in section 9.")
 	}
 	if d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked > 0 {
-		text += d.t(" On the destination %s not read or not compared.", d.count(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, "further message was", "further messages were"))
+		text += d.form(d.Totals.DestinationUnreadable+d.Totals.DestinationNotChecked, " On the destination %s further message was not read or not compared.| On the destination %s further messages were not read or not compared.")
 		if d.Totals.DestinationNotChecked > 0 && d.Depth == mailproof.DepthSample {
 			text += d.t(" Their originals may be among the source messages that the sample left out.")
 		}
@@ -259,9 +259,9 @@ func (d *Document) timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
 			r.Name += ", " + d.t(p.Side.String())
 		}
 		if p.Reverify {
-			r.Name = d.t("Re-reading, ") + d.t(p.Side.String())
+			r.Name = d.t("Re-reading, %s", d.t(p.Side.String()))
 		}
-		r.Messages = comma(p.Messages) + d.t(" read")
+		r.Messages = d.t("%s read", comma(p.Messages))
 		if p.Bytes > 0 {
 			r.Messages += ", " + d.octets(p.Bytes)
 		}
@@ -270,9 +270,9 @@ func (d *Document) timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
 		if copies > 1 {
 			r.Name = d.t("Differential copy %d", copies-1)
 		}
-		r.Messages = comma(p.Messages) + d.t(" appended")
+		r.Messages = d.t("%s appended", comma(p.Messages))
 	case mailproof.DiffPass:
-		r.Name, r.Messages = d.t("Comparison"), comma(p.Messages)+d.t(" compared")
+		r.Name, r.Messages = d.t("Comparison"), d.t("%s compared", comma(p.Messages))
 	case mailproof.DNSPass:
 		r.Name, r.Messages = d.t("DNS audit"), d.t("no mail touched")
 	default:
@@ -280,9 +280,9 @@ func (d *Document) timelineRow(p mailproof.Pass, copies int) chart.TimelineRow {
 	}
 	switch p.State {
 	case mailproof.PassFailed:
-		r.Bad, r.Messages = true, d.t("failed after ")+comma(p.Messages)
+		r.Bad, r.Messages = true, d.t("failed after %s", comma(p.Messages))
 	case mailproof.PassCancelled:
-		r.Bad, r.Messages = true, d.t("stopped after ")+comma(p.Messages)
+		r.Bad, r.Messages = true, d.t("stopped after %s", comma(p.Messages))
 	case mailproof.PassRunning:
 		r.Bad, r.Messages = true, d.t("did not end")
 	}
@@ -306,8 +306,8 @@ func (d *Document) sizes() []block {
 		destination += h.Destination[i]
 	}
 	drawing := chart.Histogram(d.t, h.Source, h.Destination, labels, d.histogramTitle(mailproof.Source, source), d.histogramTitle(mailproof.Destination, destination))
-	caption := fmt.Sprintf(d.t("Last row: destination minus source, sum %s. Equal shapes above and below mean that messages of the same sizes are present. ")+
-		d.t("Single messages move between classes where the destination stores an equivalent form of another length."), signedNumber(destination-source))
+	caption := d.t("Last row: destination minus source, sum %s. Equal shapes above and below mean that messages of the same sizes are present. ", signedNumber(destination-source)) +
+		d.t("Single messages move between classes where the destination stores an equivalent form of another length.")
 	return append(blocks, block{Figure: &figure{Drawing: drawing, Caption: words(caption)}})
 }
 
@@ -339,7 +339,7 @@ func (d *Document) folderTables() []block {
 	blocks := []block{}
 	for i, a := range d.Accounts {
 		no := "7.4"
-		head := d.t("Folders of ") + cut(a.Account, 60)
+		head := d.t("Folders of %s", cut(a.Account, 60))
 		if i == 0 {
 			blocks = append(blocks, block{Heading: &heading{ID: "s7-4", No: no, Title: head}})
 		} else {
@@ -404,8 +404,8 @@ func (d *Document) folderTable(a mailproof.AccountResult, single bool) block {
 	if single {
 		t.Caption = cell{{Text: d.t(strings.ToLower(a.Verdict.String())), Mark: verdictMark(a.Verdict)}}
 	} else {
-		t.Caption = cell{{Text: d.t(strings.ToLower(a.Verdict.String())) + d.t("; flags differ ") + comma(a.FlagsDiffer) + d.t(", dates differ ") + comma(a.DatesDiffer) +
-			d.t(", excluded by rule ") + comma(c.Excluded) + d.t(", extra ") + comma(c.Extra) + d.t(", surplus ") + comma(c.DuplicateSurplus), Mark: verdictMark(a.Verdict)}}
+		t.Caption = cell{{Text: d.t(strings.ToLower(a.Verdict.String())) + d.t("; flags differ %s, dates differ %s, excluded by rule %s, extra %s, surplus %s", comma(a.FlagsDiffer), comma(a.DatesDiffer),
+			comma(c.Excluded), comma(c.Extra), comma(c.DuplicateSurplus)), Mark: verdictMark(a.Verdict)}}
 	}
 	return block{Table: t}
 }
@@ -482,7 +482,7 @@ func (d *Document) folderNote(a mailproof.AccountResult) string {
 	case seen > 0 && drift == 0:
 		parts = append(parts, d.t("Drift: none. UIDVALIDITY, UIDNEXT and EXISTS were the same before and after reading in every folder read."))
 	case drift > 0:
-		parts = append(parts, d.t("Drift: ")+d.count(int64(drift), "folder")+d.t(" changed while being read."))
+		parts = append(parts, d.form(int64(drift), "Drift: %s folder changed while being read.|Drift: %s folders changed while being read."))
 	}
 	for _, s := range []mailproof.Scan{a.SourceScan, a.DestinationScan} {
 		if s.Error != "" {

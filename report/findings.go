@@ -43,12 +43,13 @@ func (d *Document) kinds() string {
 	var parts []string
 	for _, p := range []struct {
 		n    int64
-		word string
+		text string
 	}{
-		{c.AllIdentical(), d.t("identical")}, {c.AllEquivalent(), d.t("equivalent")}, {c.Relocated, d.t("equal in another folder")},
+		{c.AllIdentical(), d.form(c.AllIdentical(), "%s identical|%s identical")}, {c.AllEquivalent(), d.form(c.AllEquivalent(), "%s equivalent|%s equivalent")},
+		{c.Relocated, d.form(c.Relocated, "%s equal in another folder|%s equal in another folder")},
 	} {
 		if p.n > 0 {
-			parts = append(parts, comma(p.n)+" "+p.word)
+			parts = append(parts, p.text)
 		}
 	}
 	return d.list(parts)
@@ -66,19 +67,19 @@ func (d *Document) leadComplete() string {
 	case c.SourceMessages == 0:
 		return join(d.t("The source inventory holds no message."), d.warned())
 	case inScope == 0:
-		return join(d.t("All ")+d.messages()+d.t(" were left out by rule; none was in scope."), d.warned())
+		return join(d.form(c.SourceMessages, "All %s source message was left out by rule; none was in scope.|All %s source messages were left out by rule; none was in scope."), d.warned())
 	case c.Excluded == 0 && inScope == 1:
-		return join(d.t("The one source message was found on the new server: ")+or(d.kinds(), d.t("as a collapsed duplicate"))+".", d.collapsed(), d.warned())
+		return join(d.t("The one source message was found on the new server: ")+or(d.kinds(), d.t("as a collapsed duplicate"))+d.t("."), d.collapsed(), d.warned())
 	}
 	kinds := or(d.kinds(), d.t("as collapsed duplicates"))
-	head := d.t("All ") + d.messages() + d.t(" were found on the new server: ")
+	head := d.t("All %s were found on the new server: ", d.messages())
 	if c.Excluded > 0 {
 		head = d.t("All %s in scope were found on the new server: ", d.count(inScope, "message"))
 	}
 	if c.DuplicateCollapsed > 0 {
 		head = d.t("The content of all %s in scope was found on the new server: ", d.count(inScope, "message"))
 	}
-	return join(head+kinds+".", d.collapsed(), d.excluded(), d.warned())
+	return join(head+kinds+d.t("."), d.collapsed(), d.excluded(), d.warned())
 }
 
 func (d *Document) collapsed() string {
@@ -86,7 +87,7 @@ func (d *Document) collapsed() string {
 	if n == 0 {
 		return ""
 	}
-	return d.t("%s of a message present elsewhere in the mailbox %s not carried over.", d.count(n, "further copy", "further copies"), choose(n, d.t("was"), d.t("were")))
+	return d.form(n, "%s further copy of a message present elsewhere in the mailbox was not carried over.|%s further copies of a message present elsewhere in the mailbox were not carried over.")
 }
 
 func (d *Document) excluded() string {
@@ -94,7 +95,7 @@ func (d *Document) excluded() string {
 	if n == 0 {
 		return ""
 	}
-	return d.t("%s %s left out by rule.", d.count(n, "message"), choose(n, d.t("was"), d.t("were")))
+	return d.form(n, "%s message was left out by rule.|%s messages were left out by rule.")
 }
 
 // warned mentions checks that warn; they do not change the verdict, but the
@@ -104,7 +105,7 @@ func (d *Document) warned() string {
 	if n == 0 {
 		return ""
 	}
-	return d.t("%s a warning (section 10).", d.count(n, "check gives", "checks give"))
+	return d.form(n, "%s check gives a warning (section 10).|%s checks give a warning (section 10).")
 }
 
 // outcomes counts the DNS checks among the findings that the verdict is made
@@ -123,16 +124,16 @@ func (d *Document) troubles() (int64, string) {
 	c := d.Totals
 	var parts []string
 	if c.Altered > 0 {
-		parts = append(parts, comma(c.Altered)+choose(c.Altered, d.t(" was altered"), d.t(" were altered")))
+		parts = append(parts, d.form(c.Altered, "%s was altered|%s were altered"))
 	}
 	if c.Missing > 0 {
-		parts = append(parts, comma(c.Missing)+choose(c.Missing, d.t(" is missing"), d.t(" are missing")))
+		parts = append(parts, d.form(c.Missing, "%s is missing|%s are missing"))
 	}
 	if c.Unverifiable > 0 {
-		parts = append(parts, comma(c.Unverifiable)+d.t(" could not be told"))
+		parts = append(parts, d.form(c.Unverifiable, "%s could not be told|%s could not be told"))
 	}
 	if c.NotChecked > 0 {
-		parts = append(parts, comma(c.NotChecked)+choose(c.NotChecked, d.t(" was not checked"), d.t(" were not checked")))
+		parts = append(parts, d.form(c.NotChecked, "%s was not checked|%s were not checked"))
 	}
 	return c.Altered + c.Missing + c.Unverifiable + c.NotChecked, d.list(parts)
 }
@@ -152,7 +153,7 @@ func (d *Document) leadAccepted() string {
 	}
 	checks := ""
 	if accepted > 0 {
-		checks = d.t("%s failed and %s accepted by name (section 10).", d.count(accepted, "check"), choose(accepted, d.t("was"), d.t("were")))
+		checks = d.form(accepted, "%s check failed and was accepted by name (section 10).|%s checks failed and were accepted by name (section 10).")
 	}
 	return join(head, checks, d.collapsed(), d.excluded())
 }
@@ -162,12 +163,12 @@ func (d *Document) leadIncomplete() string {
 	var parts []string
 	switch {
 	case c.Missing > 0:
-		parts = append(parts, d.t("%s of %s %s missing: no counterpart was found on the new server.", comma(c.Missing), d.messages(), choose(c.Missing, d.t("is"), d.t("are"))))
+		parts = append(parts, d.form(c.Missing, "%s of %s is missing: no counterpart was found on the new server.|%s of %s are missing: no counterpart was found on the new server.", d.messages()))
 		if c.Altered > 0 {
-			parts = append(parts, d.t("%s more arrived altered.", comma(c.Altered)))
+			parts = append(parts, d.form(c.Altered, "%s more arrived altered.|%s more arrived altered."))
 		}
 	case c.Altered > 0:
-		parts = append(parts, d.t("%s of %s arrived altered; none is missing.", comma(c.Altered), d.messages()))
+		parts = append(parts, d.form(c.Altered, "%s of %s arrived altered; none is missing.|%s of %s arrived altered; none is missing.", d.messages()))
 	case c.DuplicateCollapsed > 0 && d.openOf(mailproof.DuplicateCollapsed) > 0:
 		parts = append(parts, d.t("Of %s, %s: the content is there, in fewer copies than on the source.", d.messages(), d.count(c.DuplicateCollapsed, "copy is missing", "copies are missing")))
 	case c.Unverifiable == 0 && c.NotChecked == 0:
@@ -177,10 +178,10 @@ func (d *Document) leadIncomplete() string {
 		parts = append(parts, d.t("Nothing can be said of %s that could not be read or whose counterpart may be among the unread.", d.count(c.Unverifiable, "message")))
 	}
 	if n := d.openCount(); n > 0 {
-		parts = append(parts, d.t("%s a decision.", d.count(n, "exception awaits", "exceptions await")))
+		parts = append(parts, d.form(n, "%s exception awaits a decision.|%s exceptions await a decision."))
 	}
 	if n := d.outcomes(mailproof.OutcomeFail); n > 0 {
-		parts = append(parts, d.t("%s of the domain's DNS failed.", d.count(n, "check")))
+		parts = append(parts, d.form(n, "%s check of the domain's DNS failed.|%s checks of the domain's DNS failed."))
 	}
 	return join(append(parts, d.excluded())...)
 }
@@ -201,19 +202,19 @@ func (d *Document) leadInconclusive() string {
 	_, _, unreadFolders, drifted := d.folders()
 	var why []string
 	if n := d.unreadAccounts(); n > 0 {
-		why = append(why, d.t("%s of %s could not be read to the end", comma(n), d.count(int64(d.listedAccounts()), "account")))
+		why = append(why, d.form(n, "%s of %s could not be read to the end|%s of %s could not be read to the end", d.count(int64(d.listedAccounts()), "account")))
 	}
 	if c.Unverifiable > 0 {
 		why = append(why, d.t("nothing can be said of %s of %s", comma(c.Unverifiable), d.messages()))
 	}
 	if c.DestinationUnreadable > 0 {
-		why = append(why, d.t("%s on the destination could not be read", d.count(c.DestinationUnreadable, "message")))
+		why = append(why, d.form(c.DestinationUnreadable, "%s message on the destination could not be read|%s messages on the destination could not be read"))
 	}
 	if unreadFolders > 0 {
-		why = append(why, d.count(int64(unreadFolders), "source folder")+d.t(" could not be read to the end"))
+		why = append(why, d.form(int64(unreadFolders), "%s source folder could not be read to the end|%s source folders could not be read to the end"))
 	}
 	if drifted > 0 {
-		why = append(why, d.count(int64(drifted), "folder")+d.t(" changed while being read"))
+		why = append(why, d.form(int64(drifted), "%s folder changed while being read|%s folders changed while being read"))
 	}
 	if n := c.NotChecked; n > 0 || c.DestinationNotChecked > 0 {
 		what := d.count(n, "source message")
@@ -226,22 +227,22 @@ func (d *Document) leadInconclusive() string {
 		why = append(why, d.t("the ledger does not balance"))
 	}
 	if n := d.outcomes(mailproof.OutcomeUnknown); n > 0 {
-		why = append(why, d.t("%s of the domain's DNS had no answer", d.count(n, "check")))
+		why = append(why, d.form(n, "%s check of the domain's DNS had no answer|%s checks of the domain's DNS had no answer"))
 	}
 	if len(why) == 0 {
 		why = d.unknowns()
 	}
 	tail := d.t("What could be read shows nothing missing; that says nothing about the rest.")
 	if c.Altered > 0 {
-		tail = d.t("%s arrived altered; nothing that could be compared is missing.", d.count(c.Altered, "message"))
+		tail = d.form(c.Altered, "%s message arrived altered; nothing that could be compared is missing.|%s messages arrived altered; nothing that could be compared is missing.")
 	}
 	if c.Missing > 0 {
-		tail = d.t("Of what could be compared, %s %s missing.", d.count(c.Missing, "message"), choose(c.Missing, d.t("is"), d.t("are")))
+		tail = d.form(c.Missing, "Of what could be compared, %s message is missing.|Of what could be compared, %s messages are missing.")
 	}
 	if c.SourceMessages == 0 {
 		tail = d.t("The source inventory holds no message.")
 	}
-	return join(d.t("No conclusion can be drawn: ")+strings.Join(why, "; ")+".", tail)
+	return join(d.t("No conclusion can be drawn: ")+strings.Join(why, d.t("; "))+d.t("."), tail)
 }
 
 // unknowns says in the findings' own words what could not be told.
@@ -285,24 +286,24 @@ func (d *Document) Scope() string {
 	}
 	var of []string
 	if c.Excluded > 0 {
-		of = append(of, d.t("%s %s excluded by rule", comma(c.Excluded), choose(c.Excluded, d.t("is"), d.t("are"))))
+		of = append(of, d.form(c.Excluded, "%s is excluded by rule|%s are excluded by rule"))
 	}
 	if c.Unverifiable > 0 {
 		of = append(of, d.t("nothing can be said of %s", comma(c.Unverifiable)))
 	}
 	if c.NotChecked > 0 {
-		of = append(of, d.t("%s %s not checked", comma(c.NotChecked), choose(c.NotChecked, d.t("was"), d.t("were"))))
+		of = append(of, d.form(c.NotChecked, "%s was not checked|%s were not checked"))
 	}
 	n := "n = " + comma(c.SourceMessages)
 	if len(of) > 0 {
-		n += d.t(", of which ") + d.list(of)
+		n = d.t("%s, of which %s", n, d.list(of))
 	}
 	what := d.t("Every message")
 	if c.Unverifiable+c.NotChecked > 0 {
 		what = d.t("Every message that could be compared, of those")
 	}
 	return d.t("%s present in the source inventory taken between %s (%s) was found in the destination inventory taken between %s, at the tier shown%s.",
-		what, d.between(d.SourceWindow, d.t("and")), n, d.betweenAfter(d.DestinationWindow, d.SourceWindow, d.t("and")), d.except())
+		what, d.between(d.SourceWindow), n, d.betweenAfter(d.DestinationWindow, d.SourceWindow), d.except())
 }
 
 // except names what the sentence of scope does not hold for.
@@ -315,7 +316,7 @@ func (d *Document) except() string {
 	case lost == 0:
 		return d.t(", except %s", d.count(c.DuplicateCollapsed, "collapsed duplicate"))
 	}
-	text := d.t(", except the %s listed in section 8", d.count(lost, "message"))
+	text := d.form(lost, ", except the %s message listed in section 8|, except the %s messages listed in section 8")
 	if c.DuplicateCollapsed > 0 {
 		text += d.t(" and %s", d.count(c.DuplicateCollapsed, "collapsed duplicate"))
 	}
@@ -334,14 +335,14 @@ func (d *Document) Share() string {
 	unread := c.Unverifiable + c.NotChecked
 	var lack []string
 	if c.Missing > 0 {
-		lack = append(lack, comma(c.Missing)+d.t(" of ")+comma(inScope)+d.t(" missing"))
+		lack = append(lack, d.form(c.Missing, "%s of %s missing|%s of %s missing", comma(inScope)))
 	}
 	if unread > 0 {
-		lack = append(lack, comma(unread)+d.t(" of ")+comma(inScope)+d.t(" not told"))
+		lack = append(lack, d.form(unread, "%s of %s not told|%s of %s not told", comma(inScope)))
 	}
 	if c.DuplicateCollapsed > 0 {
 		found -= c.DuplicateCollapsed
-		lack = append(lack, comma(c.DuplicateCollapsed)+d.t(" of ")+comma(inScope)+d.t(" collapsed duplicates"))
+		lack = append(lack, d.form(c.DuplicateCollapsed, "%s of %s collapsed duplicates|%s of %s collapsed duplicates", comma(inScope)))
 	}
 	switch {
 	case len(lack) > 0:

@@ -77,7 +77,7 @@ func (d *Document) passName(p mailproof.Pass) string {
 			name += ", " + d.t(p.Side.String())
 		}
 		if p.Reverify {
-			name = d.t("re-reading, ") + d.t(p.Side.String())
+			name = d.t("re-reading, %s", d.t(p.Side.String()))
 		}
 	case mailproof.CopyPass:
 		name = d.t("copy, %s appended", comma(p.Messages))

@@ -136,7 +136,7 @@ func (o outline) style() (string, error) {
 // pageOfPages is the number of a printed page in CSS.
 func (o outline) pageOfPages() string {
 	var parts []string
-	for i, text := range strings.Split(o.T("%s of %s", "\x00", "\x00"), "\x00") {
+	for i, text := range strings.Split(o.T("%[1]s of %[2]s", "\x00", "\x00"), "\x00") {
 		if text != "" {
 			parts = append(parts, cssString(text))
 		}
@@ -260,11 +260,11 @@ func ledgerWidths(e executive) []float64 {
 		n := termLetters(e, i)
 		letters := 0
 		for _, l := range t.Label {
-			letters = max(letters, len(l))
+			letters = max(letters, displayWidth(l))
 		}
-		per := 1.15
+		per := 1.3
 		if t.Hot && n > 3 {
-			per = 1.35 // it is set in bold
+			per = 1.5 // it is set in bold
 		}
 		need[i] = max(float64(n)*per, float64(letters)*0.76, 5)
 		sum += need[i]
@@ -278,6 +278,18 @@ func ledgerWidths(e executive) []float64 {
 		widths = append(widths, operator, room*need[i]/sum)
 	}
 	return widths
+}
+
+// displayWidth is the length of a text in Latin letters: ideographs and kana
+// are as wide as two.
+func displayWidth(s string) int {
+	n := 0
+	for _, r := range s {
+		if n++; r >= 0x2E80 {
+			n++
+		}
+	}
+	return n
 }
 
 // termLetters is the length of the longer of the two numbers that stand in the

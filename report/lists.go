@@ -53,8 +53,8 @@ func (d *Document) exceptionsSection() section {
 		s.Blocks = append(s.Blocks, d.groupedExceptions(listed, caption)...)
 	}
 	if d.ExceptionsOmitted > 0 {
-		s.Blocks = append(s.Blocks, note(cell{{Text: d.count(d.ExceptionsOmitted, "further exception was", "further exceptions were") +
-			d.t(" left off the list for its length. They are in every count of this report."), Style: bold}}))
+		s.Blocks = append(s.Blocks, note(cell{{Text: d.form(d.ExceptionsOmitted,
+			"%s further exception was left off the list for its length. It is in every count of this report.|%s further exceptions were left off the list for its length. They are in every count of this report."), Style: bold}}))
 	}
 	return s
 }
@@ -72,7 +72,7 @@ func (d *Document) exceptionRow(e mailproof.Exception) row {
 		verdict = verdict.and(span{Text: d.t("on the destination"), Style: small, Break: true})
 	}
 	if e.Tier != mailproof.TierNone {
-		verdict = verdict.and(span{Text: d.t("tier ") + e.Tier.String(), Style: small, Break: true})
+		verdict = verdict.and(span{Text: d.t("tier %s", e.Tier), Style: small, Break: true})
 	}
 	disposition := cell{{Text: d.t(e.Disposition.String()), Mark: dispositionMark(e.Disposition)}}
 	if e.NeedsDecision() {
@@ -91,7 +91,7 @@ func (d *Document) messageCell(e mailproof.Exception) cell {
 	c := cell{{Text: cut(e.Account, 80), Foreign: true}}
 	place := d.t("UID ") + strconv.FormatUint(uint64(e.Key.UID), 10)
 	if e.Size > 0 {
-		place += ", " + comma(e.Size) + d.t(" octets")
+		place += ", " + d.count(e.Size, "octet")
 	}
 	c = c.and(span{Text: cut(e.Mailbox, 160), Style: small, Foreign: true, Break: true}, span{Text: place, Style: small, Break: true})
 	if e.Subject != "" {
@@ -104,7 +104,7 @@ func (d *Document) reasonCell(e mailproof.Exception) cell {
 	var c cell
 	for i, r := range e.Reasons {
 		if i == 4 {
-			return c.and(span{Text: d.count(int64(len(e.Reasons)-i), "further reason") + d.t(" in report.json"), Style: small, Break: true})
+			return c.and(span{Text: d.form(int64(len(e.Reasons)-i), "%s further reason in report.json|%s further reasons in report.json"), Style: small, Break: true})
 		}
 		c = c.and(span{Text: cut(r.Code, 60), Style: mono, Foreign: true, Break: i > 0})
 		if r.Evidence != "" {
@@ -148,7 +148,7 @@ func (d *Document) groupedExceptions(listed []mailproof.Exception, caption strin
 		}
 		groups[k] = append(groups[k], e)
 	}
-	summary := &table{Class: "exs", Caption: words(d.count(int64(len(listed)), "exception") + d.t(" by verdict, reason and account")), Columns: []column{
+	summary := &table{Class: "exs", Caption: words(d.form(int64(len(listed)), "%s exception by verdict, reason and account|%s exceptions by verdict, reason and account")), Columns: []column{
 		{Head: d.t("Verdict"), Width: 20}, {Head: d.t("Reason"), Width: 30}, {Head: d.t("Account"), Width: 30}, {Head: d.t("Messages"), Width: 20, Right: true}}}
 	const mostGroups = 300
 	for _, k := range order[:min(len(order), mostGroups)] {
@@ -340,7 +340,7 @@ func (d *Document) answers() []block {
 	}
 	text := ""
 	if empty > 0 {
-		text = d.count(int64(empty), "question") + d.t(" had no record in any answer. ")
+		text = d.form(int64(empty), "%s question had no record in any answer. |%s questions had no record in any answer. ")
 	}
 	if cutOff {
 		text += d.t("The list is cut here for its length. ")
@@ -436,7 +436,7 @@ func (d *Document) questionCell(a *answer, first, differ bool) cell {
 	case first:
 		return cell{{Text: a.first.Type + " "}, {Text: cut(a.first.Question, 120), Style: small, Foreign: true}}
 	case a.current && differ:
-		return cell{{Text: a.first.Type + d.t(", differing answer"), Style: bold}}
+		return cell{{Text: d.t("%s, differing answer", a.first.Type), Style: bold}}
 	}
 	return cell{{Text: d.t("before"), Style: small}}
 }
@@ -524,12 +524,12 @@ func (d *Document) dnsFindings() []block {
 	if folded > 0 || slices.ContainsFunc(list, func(f mailproof.Finding) bool { return !slices.Contains(d.Findings, f) }) {
 		text := d.t("Findings of another phase than the one judged last stand here for the record and take no part in the verdict")
 		if folded > 0 {
-			text += "; " + d.count(int64(folded), "of them that passed or only informs is", "of them that passed or only inform are") + d.t(" in report.json alone")
+			text += "; " + d.form(int64(folded), "%s of them that passed or only informs is in report.json alone|%s of them that passed or only inform are in report.json alone")
 		}
 		blocks = append(blocks, note(words(text+".")))
 	}
 	if len(list) > mostFindings {
-		blocks = append(blocks, note(words(d.count(int64(len(list)-mostFindings), "further finding")+d.t(" in report.json."))))
+		blocks = append(blocks, note(words(d.form(int64(len(list)-mostFindings), "%s further finding in report.json.|%s further findings in report.json."))))
 	}
 	return blocks
 }

@@ -121,8 +121,8 @@ func (d *Document) messagesSection() section {
 	case d.Messages == nil || n == 0:
 		s.Blocks = []block{note(words(d.t("The list of single messages is not part of this copy.")))}
 	case n > MostRowsHTML:
-		s.Blocks = []block{note(words(fmt.Sprintf(d.t("The list has %s, more than the %s that a page can hold. mailproof report --csv DIR writes it to messages.csv; ")+
-			d.t("data/verdicts.jsonl of a sealed bundle has every one."), lines, comma(MostRowsHTML))))}
+		s.Blocks = []block{note(words(d.t("The list has %s, more than the %s that a page can hold. mailproof report --csv DIR writes it to messages.csv; ", lines, comma(MostRowsHTML)) +
+			d.t("data/verdicts.jsonl of a sealed bundle has every one.")))}
 	default:
 		where := d.t("messages.csv, written by mailproof report --csv DIR, has them too.")
 		if n <= MostRowsPDF {

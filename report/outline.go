@@ -157,6 +157,7 @@ type executive struct {
 	Mark        chart.Mark
 	Verdict     string
 	Lines       []string
+	Gloss       string // the verdict in the report's language; empty in English
 	Band        chart.Drawing
 	Lead        string
 
@@ -206,7 +207,7 @@ func (d *Document) outline() outline {
 		sections = append(sections, d.messagesSection())
 	}
 	return outline{
-		Title:    d.t("%s: e-mail migration sign-off report%s", or(d.customerName(), d.Engagement.Name, d.Engagement.ID, d.t("Engagement")), d.issueSuffix(d.t(", issue "))),
+		Title:    d.t("%s: e-mail migration sign-off report%s", or(d.customerName(), d.Engagement.Name, d.Engagement.ID, d.t("Engagement")), d.issueSuffix()),
 		Language: or(d.Brand.Language, "en"), Footer: d.footer(), Page: d.executive(), Sections: sections, T: d.t,
 	}
 }

@@ -62,8 +62,12 @@ func (l *layout) verdict(e executive) {
 	l.mark(e.Mark, left, l.y+(h-mark)/2, mark)
 	y := l.y + (h-float64(len(e.Lines))*leading)/2 + leading*0.5 + size*point*0.36
 	l.tagged(pdf.Heading1, func() {
-		for _, text := range e.Lines {
-			l.s.Text(left+6.5*rem, y, st, text+" ")
+		for i, text := range e.Lines {
+			x := left + 6.5*rem + l.s.Text(left+6.5*rem, y, st, text+" ")
+			if i == 0 && e.Gloss != "" {
+				small := pdf.Style{Size: 11, Colour: colour(chart.Ink2)}
+				l.s.Text(x, y, small, l.s.Fit(small, e.Gloss, left+width-x)+" ")
+			}
 			y += leading
 		}
 	})
@@ -309,7 +313,7 @@ func (l *layout) signers(e executive) {
 		l.s.Text(x, y+3.5, st, l.s.Fit(st, s.Name, w))
 		t := setting{size: 6.7, leading: 1.4, paint: chart.Ink2, most: 1}
 		l.print(l.wrap(s.Line, w, t), x, y+4.3, w, t, false)
-		l.s.Text(x, y+10.1, t.style(0), s.Act)
+		l.s.Text(x, y+10.1, t.style(0), l.s.Fit(t.style(0), s.Act, w))
 		l.s.Close()
 	}
 }

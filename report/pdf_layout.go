@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
+	if err := d.Brand.CheckFonts(opts.Fonts); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
 	o := doc.outline()
 	logo, err := d.Brand.logo()
 	if err != nil {
@@ -30,7 +34,7 @@ func (d *Document) WritePDF(w io.Writer, opts PDFOptions) error {
 	}
 	sheet, err := pdf.New(pdf.Options{
 		Title: o.Title, Language: o.Language, LinkText: o.T("to another section"), Author: or(partyName(d.Engagement.Providers), "mailproof"), Subject: d.Verdict.String(), Creator: or(d.Tool, "mailproof"),
-		Time: stableTime(d.Generated), Fonts: opts.Fonts,
+		Time: stableTime(d.Generated), Fonts: slices.Concat(opts.Fonts, d.Brand.Fonts),
 	})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -122,7 +126,7 @@ func (l *layout) footers() {
 	l.s.Artifact(func() {
 		for i := 1; i <= n; i++ {
 			l.s.SetPage(i)
-			text := l.o.T("%s of %s", fmt.Sprint(i), fmt.Sprint(n))
+			text := l.o.T("%[1]s of %[2]s", fmt.Sprint(i), fmt.Sprint(n))
 			l.s.Text(left, 289.3, st, l.s.Fit(st, l.o.Footer, width-25))
 			l.s.Text(left+width-l.s.Width(st, text), 289.3, st, text)
 		}

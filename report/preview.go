@@ -10,27 +10,14 @@ import (
 func PreviewSentence(p *mailproof.Preview) string { return (&Document{}).previewSentence(p) }
 
 func (d *Document) previewSentence(p *mailproof.Preview) string {
-	text := d.t("of %s on the source %s listed in the same folder on the destination by identity, %s in another folder, %s in none, and %s cannot be looked for",
-		d.count(p.SourceMessages, "message"), d.are(p.Listed), comma(p.Elsewhere), comma(p.NotListed), comma(p.Unknown))
+	text := d.form(p.Listed, "of %[2]s on the source %[1]s is listed in the same folder on the destination by identity, %[3]s in another folder, %[4]s in none, and %[5]s cannot be looked for|"+
+		"of %[2]s on the source %[1]s are listed in the same folder on the destination by identity, %[3]s in another folder, %[4]s in none, and %[5]s cannot be looked for",
+		d.count(p.SourceMessages, "message"), comma(p.Elsewhere), comma(p.NotListed), comma(p.Unknown))
 	text += d.t("; %s on the destination have no counterpart on the source", comma(p.NotOnSource+p.DestinationUnknown))
 	if p.HeadersDiffer > 0 {
-		text += d.t("; of those listed %s other headers", d.have(p.HeadersDiffer))
+		text += d.form(p.HeadersDiffer, "; of those listed %s has other headers|; of those listed %s have other headers")
 	}
 	return text + "; " + d.previewSizes(p) + d.t("; nothing is said of content")
-}
-
-func (d *Document) are(n int64) string {
-	if n == 1 {
-		return d.t("1 is")
-	}
-	return comma(n) + d.t(" are")
-}
-
-func (d *Document) have(n int64) string {
-	if n == 1 {
-		return d.t("1 has")
-	}
-	return comma(n) + d.t(" have")
 }
 
 // PreviewSizes says what the stated sizes are worth, and what they show.
@@ -38,7 +25,7 @@ func PreviewSizes(p *mailproof.Preview) string { return (&Document{}).previewSiz
 
 func (d *Document) previewSizes(p *mailproof.Preview) string {
 	if p.SizesCount {
-		return d.t("%s another size (RFC822.SIZE was right for all of %s and %s sampled)", d.have(p.SizesDiffer), comma(p.SourceSizes.Sampled), comma(p.DestinationSizes.Sampled))
+		return d.form(p.SizesDiffer, "%s has another size (RFC822.SIZE was right for all of %s and %s sampled)|%s have another size (RFC822.SIZE was right for all of %s and %s sampled)", comma(p.SourceSizes.Sampled), comma(p.DestinationSizes.Sampled))
 	}
 	for _, s := range []struct {
 		side string
@@ -83,7 +70,7 @@ func (d *Document) previewBlocks() []block {
 		blocks = append(blocks, block{Table: examples})
 	}
 	if omitted > 0 {
-		blocks = append(blocks, note(words(comma(omitted)+d.t(" more; mailproof diff --format lines names them all."))))
+		blocks = append(blocks, note(words(d.t("%s more; mailproof diff --format lines names them all.", comma(omitted)))))
 	}
 	return blocks
 }

@@ -47,10 +47,10 @@ func (d *Document) runbookTally() string {
 	text := d.t("%s: %s done", d.count(int64(len(d.Runbook)), "step"), comma(n[mailproof.RunbookDone]))
 	for _, state := range []mailproof.RunbookState{mailproof.RunbookFailed, mailproof.RunbookOpen, mailproof.RunbookNotApplicable} {
 		if n[state] > 0 {
-			text += ", " + comma(n[state]) + " " + d.t(runbookStates[state].word)
+			text += ", " + d.form(n[state], "%s "+runbookStates[state].word+"|%s "+runbookStates[state].word)
 		}
 	}
-	return text + "."
+	return text + d.t(".")
 }
 
 // runbookStates are the states as they are shown: each has its mark and its
@@ -83,7 +83,7 @@ func (d *Document) runbookRow(s mailproof.RunbookStep) row {
 	if !s.When.IsZero() {
 		when = cell{{Text: d.date(s.When, "2 Jan 15:04")}}
 	}
-	return row{Cells: []cell{foreign(sentence(cut(s.Title, 200))), foreign(cut(s.Owner, 40)), marked(kind.mark, d.t(kind.word)), d.basisCell(s), when, said}}
+	return row{Cells: []cell{foreign(sentence(cut(d.t(s.Title), 200))), foreign(cut(d.t(s.Owner), 40)), marked(kind.mark, d.t(kind.word)), d.basisCell(s), when, said}}
 }
 
 // basisCell is what a state rests on: what was measured, then who said what.
@@ -142,7 +142,7 @@ func (d *Document) readiness() []block {
 	}
 	caption := d.t("Checked %s: %s. %s of %s ready.", d.date(r.Taken, "2 Jan 2006 15:04 UTC"), answer, comma(int64(ready)), d.count(int64(len(r.Accounts)), "account"))
 	if r.Estimate != "" {
-		caption += d.t(" Estimate: ") + cut(r.Estimate, 200) + "."
+		caption += d.t(" Estimate: %s.", cut(r.Estimate, 200))
 	}
 	t := &table{Class: "rd", Dense: true, Wide: true, Caption: foreign(caption), Columns: []column{
 		{Head: d.t("Account"), Width: 29}, {Head: d.t("Folders"), Width: 8, Right: true}, {Head: d.t("Messages"), Width: 11, Right: true}, {Head: d.t("Size"), Width: 10, Right: true}, {Head: d.t("Result"), Width: 42, Pad: true}}}

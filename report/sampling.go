@@ -37,7 +37,7 @@ func (d *Document) sampleSentence(s *Sample) string {
 		return text + d.t("all found intact: with %g %% confidence at most %s of all (%s) are not (exact hypergeometric bound); whether there are as many copies as before is not covered",
 			s.Confidence*100, shareUp(*s.Bound), comma(*s.MostBad))
 	case s.Bad > 0:
-		return text + d.t("%s of them not found intact; no bound is stated", comma(s.Bad))
+		return text + d.form(s.Bad, "%s of them not found intact; no bound is stated|%s of them not found intact; no bound is stated")
 	}
 	return text + d.t("and no bound is stated: ") + s.NoBound
 }

@@ -72,7 +72,7 @@ func (d *Document) scope() section {
 	if missing := d.listedAccounts() - len(d.Accounts); missing > 0 {
 		accounts += d.t("; %s not compared", comma(int64(missing)))
 	}
-	text := d.count(int64(folders), "folder") + d.t(" on the source, as reported by the IMAP servers")
+	text := d.form(int64(folders), "%s folder on the source, as reported by the IMAP servers|%s folders on the source, as reported by the IMAP servers")
 	switch {
 	case unread > 0:
 		text += d.t("; %s could not be read to the end", comma(int64(unread)))
@@ -85,7 +85,7 @@ func (d *Document) scope() section {
 		text = strings.Replace(text, "; ", d.t(", of which %s excluded by rule; ", comma(int64(excluded))), 1)
 	}
 	if drifted > 0 {
-		text += d.t("; %s changed while being read", d.count(int64(drifted), "folder"))
+		text += d.form(int64(drifted), "; %s folder changed while being read|; %s folders changed while being read")
 	}
 	defs := []definition{
 		{d.t("Accounts"), words(accounts)},
@@ -94,8 +94,8 @@ func (d *Document) scope() section {
 		{d.t("Destination inventory"), words(d.inventoryText(d.DestinationWindow, "T3", "T4", c.DestinationMessages, d.bytes(mailproof.Destination)))},
 	}
 	for i, x := range d.Exclusions {
-		defs = append(defs, definition{d.t("Excluded by rule X-") + strconv.Itoa(i+1),
-			cell{{Text: d.count(x.Messages, "message") + d.t(" in ") + d.count(int64(x.Accounts), "account") + ": "}, {Text: x.Rule, Foreign: true}, {Text: d.t(". Counted, not compared.")}}})
+		defs = append(defs, definition{d.t("Excluded by rule %s", "X-"+strconv.Itoa(i+1)),
+			cell{{Text: d.t("%s in %s: ", d.count(x.Messages, "message"), d.count(int64(x.Accounts), "account"))}, {Text: x.Rule, Foreign: true}, {Text: d.t(". Counted, not compared.")}}})
 	}
 	var byRule int64
 	for _, x := range d.Exclusions {
@@ -117,7 +117,7 @@ func (d *Document) inventoryText(w Window, t1, t2 string, messages, bytes int64)
 	if w.IsZero() {
 		return d.t("none recorded")
 	}
-	text := t1 + " " + d.between(w, d.t("to ")+t2) + "; " + d.count(messages, "message")
+	text := t1 + " " + d.span(w, t2) + "; " + d.count(messages, "message")
 	if bytes > 0 {
 		text += ", " + d.octets(bytes)
 	}
@@ -167,12 +167,12 @@ func (d *Document) method() section {
 		}
 		text := d.t("The domain's DNS was queried")
 		if len(servers) > 0 {
-			text += d.t(" at ") + d.count(int64(len(servers)), "server") + ", " + d.count(int64(len(d.Observations)), "question") + d.t(" in all")
+			text += d.t(" at %s, %s in all", d.count(int64(len(servers)), "server"), d.count(int64(len(d.Observations)), "question"))
 		}
 		if d.Profile != "" {
-			text += d.t(", and held against the profile ") + cut(d.Profile, 80)
+			text += d.t(", and held against the profile %s", cut(d.Profile, 80))
 		}
-		steps = append(steps, foreign(text+"."))
+		steps = append(steps, foreign(text+d.t(".")))
 	}
 	steps = append(steps, words(d.t("What did not arrive intact was listed, one exception each, for the customer to decide by name (section 8).")))
 	blocks := append([]block{{Procedure: steps}, {Table: d.tiers()}}, d.previewBlocks()...)
@@ -187,9 +187,9 @@ func (d *Document) method() section {
 func (d *Document) methodDepth(depth mailproof.Depth) string {
 	switch depth {
 	case mailproof.DepthFull:
-		return d.t("Every message in scope was read in full and fingerprinted with algorithm ") + mailproof.FingerprintAlgorithm + d.t("; what could not be read is counted as unreadable, never as absent.")
+		return d.t("Every message in scope was read in full and fingerprinted with algorithm %s; what could not be read is counted as unreadable, never as absent.", mailproof.FingerprintAlgorithm)
 	case mailproof.DepthSample:
-		return d.t("A seeded sample of the source's messages, and every message of the destination, was read and fingerprinted with algorithm ") + mailproof.FingerprintAlgorithm + d.t("; the others were listed only.")
+		return d.t("A seeded sample of the source's messages, and every message of the destination, was read and fingerprinted with algorithm %s; the others were listed only.", mailproof.FingerprintAlgorithm)
 	case mailproof.DepthPreview:
 		return d.t("Messages were listed with their size and date, and their headers were read (BODY.PEEK[HEADER]); their bodies were not, but for a few whose length was compared with the stated size.")
 	}
@@ -206,20 +206,20 @@ func (d *Document) copyText() string {
 	s := d.Steps
 	text := d.t("Messages found missing were appended to the destination")
 	if passes > 0 {
-		text += d.t(" in ") + d.count(passes, "copy pass", "copy passes")
+		text += d.form(passes, " in %s copy pass| in %s copy passes")
 	}
-	text += ": " + comma(s.Appended) + d.t(" acknowledged")
+	text += ": " + d.form(s.Appended, "%s acknowledged|%s acknowledged")
 	if s.Refused > 0 {
-		text += ", " + comma(s.Refused) + d.t(" refused")
+		text += ", " + d.form(s.Refused, "%s refused|%s refused")
 	}
 	if s.Failed > 0 {
-		text += ", " + comma(s.Failed) + d.t(" not carried out")
+		text += ", " + d.form(s.Failed, "%s not carried out|%s not carried out")
 	}
 	if s.Flags > 0 {
-		text += d.t(", flags of %s set anew", d.count(s.Flags, "message"))
+		text += d.form(s.Flags, ", flags of %s message set anew|, flags of %s messages set anew")
 	}
 	if s.Created > 0 {
-		text += d.t(", %s created", d.count(s.Created, "folder"))
+		text += d.form(s.Created, ", %s folder created|, %s folders created")
 	}
 	return text + d.t(". An acknowledgement is the server's claim and no evidence.")
 }
@@ -291,7 +291,7 @@ func (d *Document) environment() section {
 		blocks = append(blocks, note(words(d.t("No sign-in to a server was recorded for the inventories of this report."))))
 	}
 	if pairs > most {
-		blocks = append(blocks, note(words(d.t("%s more are listed in report.json.", d.count(int64(pairs-most), "pair of servers", "pairs of servers")))))
+		blocks = append(blocks, note(words(d.form(int64(pairs-most), "%s more pair of servers is listed in report.json.|%s more pairs of servers are listed in report.json."))))
 	}
 	return section{ID: "s5", No: "5", Title: d.t("Environment"), Blocks: append(blocks, d.readiness()...)}
 }
@@ -335,7 +335,7 @@ func (d *Document) serverTable(caption string, source, destination *mailproof.Se
 		if s.AppendLimit <= 0 {
 			return words(d.t("no limit stated"))
 		}
-		return words(comma(s.AppendLimit) + d.t(" octets"))
+		return words(d.count(s.AppendLimit, "octet"))
 	})
 	return t
 }
@@ -370,7 +370,7 @@ func (d *Document) limitations() section {
 			words(d.t("A key made by the tool shows only that the same key signed. Compare its fingerprint out of band.")))
 	}
 	if d.Depth != mailproof.DepthFull {
-		items = append(items, words(d.t("Not every message was read: ")+d.depthText(d.Depth)+"."))
+		items = append(items, words(d.t("Not every message was read: ")+d.depthText(d.Depth)+d.t(".")))
 	}
 	if d.Sample != nil {
 		items = append(items, foreign(d.sampleSentence(d.Sample)+"."))
@@ -397,8 +397,8 @@ func (d *Document) attestation() section {
 		lines = append(lines, block{Annex: &annex{
 			Title: d.t("Annex: statement on a copy of data identified by hash value"),
 			Paragraphs: [][]string{
-				{"1. I, ", d.t(" (name), "), d.t(" (title, organisation), am qualified by training and experience to compare electronic files by their hash value.")},
-				{d.t("2. On "), d.t(" (date, UTC) I received the file or directory "), d.t(" with the bundle identifier ") + cut(d.Evidence.Bundle, 60) + "."},
+				{d.t("1. I, "), d.t(" (name), "), d.t(" (title, organisation), am qualified by training and experience to compare electronic files by their hash value.")},
+				{d.t("2. On "), d.t(" (date, UTC) I received the file or directory "), d.t(" with the bundle identifier ") + cut(d.Evidence.Bundle, 60) + d.t(".")},
 				{d.t("3. With the program "), d.t(" I computed the SHA-256 value of each of its files. The value of tagmanifest-sha256.txt was "), "."},
 				{d.t("4. The values were "), d.t(" (equal / not equal) to those in manifest-sha256.txt and tagmanifest-sha256.txt; the signature was checked with the key of fingerprint "), "."},
 				{d.t("5. I state this of my own knowledge. Place, date "), d.t("  Signature "), ""},
@@ -411,7 +411,7 @@ func (d *Document) attestation() section {
 
 func (d *Document) signatureOf(role string, p Party) signature {
 	n := d.tally()
-	exceptions := d.t("%s open, %s accepted, as listed in section 8", comma(n[mailproof.Open]), comma(n[mailproof.Accepted]))
+	exceptions := d.t("%s, as listed in section 8", d.form(n[mailproof.Open], "%s open|%s open")+", "+d.form(n[mailproof.Accepted], "%s accepted|%s accepted"))
 	key := d.t("compared out of band")
 	if d.Evidence.KeyFingerprint == "" {
 		key = d.t(notSealed)

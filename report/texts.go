@@ -21,7 +21,9 @@ import (
 // A text may have verbs of package fmt; a translation has the same ones, in
 // another order where it numbers them (%[2]s). Nouns have a form for one and one
 // for many, "message|messages"; a language without the difference gives one form.
-// A translation whose first form is that of none, too, says "@zero" = "one".
+// A translation whose first form is that of none, too, says "@zero" = "one", and
+// one that writes dates in another way gives the "@date" and, without the year, the
+// "@day" as package time has them.
 // Numbers and times are written the same in every language.
 
 // lexicon has the texts of a language by the English text; nil is English.
@@ -57,9 +59,30 @@ func (d *Document) count(n int64, noun string, plural ...string) string {
 	return comma(n) + " " + forms[len(forms)-1]
 }
 
+// form is a whole sentence in its form for a number, which is its first %s:
+// "%s message was read|%s messages were read". Where a language's grammar
+// reaches beyond the noun, a noun and a frame are not enough.
+func (d *Document) form(n int64, forms string, args ...any) string {
+	list := strings.Split(d.lex.of(forms), "|")
+	text := list[len(list)-1]
+	if n == 1 || n == 0 && d.lex["@zero"] == "one" {
+		text = list[0]
+	}
+	return fmt.Sprintf(text, append([]any{comma(n)}, args...)...)
+}
+
+// lines is a text that is broken by hand.
+func (d *Document) lines(text string) []string { return strings.Split(d.t(text), "\n") }
+
 // date writes a time with the months' names of the report's language.
 func (d *Document) date(when time.Time, layout string) string {
 	when = when.UTC()
+	if day := d.lex["@date"]; day != "" {
+		layout = strings.Replace(layout, "2 Jan 2006", day, 1)
+	}
+	if day := d.lex["@day"]; day != "" && !strings.Contains(layout, "2006") {
+		layout = strings.Replace(layout, "2 Jan", day, 1)
+	}
 	text := when.Format(layout)
 	if month := when.Format("Jan"); strings.Contains(layout, "Jan") {
 		text = strings.Replace(text, month, d.lex.of(month), 1)
@@ -104,7 +127,7 @@ func lexiconOf(language string) (lexicon, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lex lexicon
+	lex := lexicon{}
 	if _, err := toml.Decode(string(data), &lex); err != nil {
 		return nil, fmt.Errorf("texts of language %s: %w", language, err)
 	}

@@ -25,14 +25,6 @@ func comma(n int64) string {
 	return sign + s
 }
 
-// choose picks the form of a verb or noun for a number.
-func choose(n int64, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
 // percent writes part of whole, rounded down to three decimals, so that
 // nothing short of the whole ever reads as the whole.
 func (d *Document) percent(part, whole int64) string {
@@ -55,11 +47,11 @@ func (d *Document) octets(n int64) string {
 	case n < unit:
 		return d.count(n, "octet")
 	case n < unit*unit:
-		return d.t("%.2f kB", float64(n)/unit)
+		return fmt.Sprintf("%.2f kB", float64(n)/unit)
 	case n < unit*unit*unit:
-		return d.t("%.2f MB", float64(n)/(unit*unit))
+		return fmt.Sprintf("%.2f MB", float64(n)/(unit*unit))
 	default:
-		return d.t("%.2f GB", float64(n)/(unit*unit*unit))
+		return fmt.Sprintf("%.2f GB", float64(n)/(unit*unit*unit))
 	}
 }
 
@@ -67,14 +59,14 @@ func (d *Document) octets(n int64) string {
 func (d *Document) classLabel(limit int64, first bool) string {
 	switch {
 	case limit == 1<<20:
-		return d.t("1 MB")
+		return "1 MB"
 	case limit > 1<<20 && limit%(1<<20) == 0:
 		if limit == 32<<20 {
-			return d.t("32 MB")
+			return "32 MB"
 		}
 		return strconv.FormatInt(limit>>20, 10)
 	case limit%(1<<10) == 0 && first:
-		return strconv.FormatInt(limit>>10, 10) + d.t(" kB")
+		return strconv.FormatInt(limit>>10, 10) + " kB"
 	case limit%(1<<10) == 0:
 		return strconv.FormatInt(limit>>10, 10)
 	default:
@@ -83,23 +75,34 @@ func (d *Document) classLabel(limit int64, first bool) string {
 }
 
 // between writes a window without saying the day twice.
-func (d *Document) between(w Window, and string) string {
-	from, to := w.From.UTC(), w.To.UTC()
+func (d *Document) between(w Window) string {
+	from, to := d.ends(w)
+	return d.t("%s and %s UTC", from, to)
+}
+
+// span is a window from its beginning to its end, which has a name.
+func (d *Document) span(w Window, end string) string {
+	from, to := d.ends(w)
+	return d.t("%s to %s %s UTC", from, end, to)
+}
+
+func (d *Document) ends(w Window) (from, to string) {
+	const full = "2 Jan 2006 15:04:05"
 	layout := "15:04:05"
-	if from.Format(time.DateOnly) != to.Format(time.DateOnly) {
-		layout = "2 Jan 2006 15:04:05"
+	if w.From.UTC().Format(time.DateOnly) != w.To.UTC().Format(time.DateOnly) {
+		layout = full
 	}
-	return d.date(from, "2 Jan 2006 15:04:05") + " " + and + " " + d.date(to, layout) + " UTC"
+	return d.date(w.From, full), d.date(w.To, layout)
 }
 
 // betweenAfter is between, without the day where the window before began and
 // ended on the same one.
-func (d *Document) betweenAfter(w, before Window, and string) string {
+func (d *Document) betweenAfter(w, before Window) string {
 	day := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 	if that := day(before.From); that != day(before.To) || that != day(w.From) || that != day(w.To) {
-		return d.between(w, and)
+		return d.between(w)
 	}
-	return w.From.UTC().Format("15:04:05") + " " + and + " " + w.To.UTC().Format("15:04:05") + " UTC"
+	return d.t("%s and %s UTC", w.From.UTC().Format("15:04:05"), w.To.UTC().Format("15:04:05"))
 }
 
 // list joins words: "a", "a and b", "a, b and c".
@@ -110,7 +113,7 @@ func (d *Document) list(words []string) string {
 	case 1:
 		return words[0]
 	}
-	return strings.Join(words[:len(words)-1], ", ") + d.t(" and ") + words[len(words)-1]
+	return d.t("%s and %s", strings.Join(words[:len(words)-1], d.t(", ")), words[len(words)-1])
 }
 
 // cut shortens a foreign text to at most n runes, and says so with an ellipsis.
@@ -164,13 +167,18 @@ func verdictMark(v mailproof.Verdict) chart.Mark {
 	return chart.MarkInconclusive
 }
 
-// headline is the verdict as it is set.
+// headline is the verdict as it is set. A verdict keeps its English name in
+// every language, as report.json and the exit code have it; gloss stands beside
+// it where the report is not English.
 func (d *Document) headline() []string {
-	lines := verdictLines(d.Verdict)
-	for i := range lines {
-		lines[i] = d.t(lines[i])
+	return verdictLines(d.Verdict)
+}
+
+func (d *Document) gloss() string {
+	if d.lex == nil {
+		return ""
 	}
-	return lines
+	return d.t(strings.ToLower(d.Verdict.String()))
 }
 
 // verdictLines breaks the headline as it is set.
@@ -196,6 +204,21 @@ var verdictWords = map[mailproof.MessageVerdict]string{
 	mailproof.Altered: "altered", mailproof.Missing: "missing", mailproof.DuplicateCollapsed: "collapsed duplicate",
 	mailproof.Extra: "pre-existing or extra", mailproof.DuplicateSurplus: "surplus duplicate", mailproof.Excluded: "excluded by rule",
 	mailproof.NotChecked: "not checked", mailproof.Unverifiable: "unreadable",
+}
+
+// verdictForms are the forms of a number of messages of a verdict.
+func verdictForms(v mailproof.MessageVerdict) string {
+	one := "%s " + verdictWords[v]
+	if v == mailproof.DuplicateCollapsed || v == mailproof.DuplicateSurplus {
+		return one + "|" + one + "s"
+	}
+	return one + "|" + one
+}
+
+// verdictOf are the forms of a number of accounts of a verdict.
+func verdictOf(v mailproof.Verdict) string {
+	one := "%s " + strings.ToLower(v.String())
+	return one + "|" + one
 }
 
 func dispositionMark(d mailproof.Disposition) chart.Mark {

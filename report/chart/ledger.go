@@ -264,7 +264,15 @@ func (d *Drawing) secondBar(groups []Group, pulled int64, from, to float64, tota
 }
 
 // letters estimates the width of a text in units.
-func letters(s string) float64 { return 7.2 * float64(len([]rune(s))) }
+func letters(s string) float64 {
+	n := 0
+	for _, r := range s {
+		if n++; r >= 0x2E80 { // ideographs and kana are twice as wide
+			n++
+		}
+	}
+	return 7.2 * float64(n)
+}
 
 // AccountBar draws one account to a common scale: max is the largest account.
 // What is not shown to be intact stands behind the bar, one square each while

@@ -3,10 +3,12 @@ package pdf
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"codeberg.org/go-fonts/dejavu/dejavusans"
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
@@ -266,6 +268,44 @@ func (s *Sheet) Split(st Style, str string, room float64, must bool) (head, rest
 	return string(runes[:low]), string(runes[low:])
 }
 
+// wideBreak reports whether a line may end between two characters of which one
+// is an ideograph or kana: these are set without spaces and part anywhere, but
+// that no line begins with a mark that closes and none ends with one that opens
+// (JIS X 4051).
+func wideBreak(a, b rune) bool {
+	const (
+		closing = "、。，．・：；？！）］｝」』】〉》〕ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ)],.:;%…"
+		opening = "（［｛「『【〈《〔(["
+	)
+	return (wide(a) || wide(b)) && !strings.ContainsRune(closing, b) && !strings.ContainsRune(opening, a) && !unicode.Is(unicode.M, b)
+}
+
+func wide(r rune) bool {
+	return r >= 0x3000 && r <= 0x303F || r >= 0xFF00 && r <= 0xFFEF || unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana)
+}
+
+// Uncovered returns the characters of a text that neither the document's own
+// faces nor one of the given TrueType files has a glyph for, each once, in the
+// order of the text.
+func Uncovered(fonts [][]byte, text string) ([]rune, error) {
+	var faces []*face
+	for i, ttf := range append([][]byte{dejavusans.TTF}, fonts...) {
+		f, err := newFace("", ttf)
+		if err != nil {
+			return nil, fmt.Errorf("pdf: font %d: %w", i, err)
+		}
+		faces = append(faces, f)
+	}
+	var out []rune
+	for _, r := range norm.NFC.String(text) {
+		if hidden(r) || slices.Contains(out, r) || slices.ContainsFunc(faces, func(f *face) bool { return f.covers(r) }) {
+			continue
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
 // breakAt finds the last place up to n where a line may end; 0 if none.
 func breakAt(runes []rune, n int) int {
 	if n >= len(runes) {
@@ -275,7 +315,7 @@ func breakAt(runes []rune, n int) int {
 		return n
 	}
 	for i := n; i > 0; i-- {
-		if runes[i-1] == ' ' {
+		if runes[i-1] == ' ' || wideBreak(runes[i-1], runes[i]) {
 			return i
 		}
 	}
