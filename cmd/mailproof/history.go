@@ -89,7 +89,8 @@ type historyJSON struct {
 	Head     string             `json:"head"`
 	Root     string             `json:"root,omitempty"` // that was asked for
 	RootIn   *bool              `json:"root_found,omitempty"`
-	Unlinked []mailproof.PassID `json:"unlinked"` // passes that no link holds yet
+	Unlinked []mailproof.PassID `json:"unlinked"`                 // passes that no link holds yet
+	Words    int64              `json:"unlinked_words,omitempty"` // decisions and attestations that no link holds
 	Bad      []badJSON          `json:"bad"`
 	ExitCode int                `json:"exit_code"`
 }
@@ -105,12 +106,12 @@ func (a *app) verifyHistory(ctx context.Context, e *engagement.Engagement, h his
 	}
 	rootIn := h.root == "" || v.Holds(h.root)
 	var result error
-	if !v.Whole() || !rootIn {
+	if !v.Whole() || !rootIn || v.Words > 0 {
 		result = exit{mailproof.Incomplete.ExitCode()}
 	}
 	if asJSON {
 		out := historyJSON{Schema: "mailproof/history/1", Whole: v.Whole(), Links: v.Links, Rows: v.Rows, Head: hex.EncodeToString(v.Head[:]), Root: h.root,
-			Unlinked: orEmpty(v.Open), Bad: []badJSON{}, ExitCode: exitOf(result)}
+			Unlinked: orEmpty(v.Open), Words: v.Words, Bad: []badJSON{}, ExitCode: exitOf(result)}
 		if h.root != "" {
 			out.RootIn = &rootIn
 		}
@@ -130,6 +131,10 @@ func (a *app) verifyHistory(ctx context.Context, e *engagement.Engagement, h his
 	}
 	if len(v.Open) > 0 {
 		a.notef("%s without a link yet: %s; the next command that writes adds it", countOf(int64(len(v.Open)), "pass"), passNumbers(v.Open))
+	}
+	if v.Words > 0 {
+		fmt.Fprintf(a.out, "\noutside of the history: %s of what people said, which no link holds\n", countOf(v.Words, "row"))
+		a.hintf("either mailproof was stopped in the moment of writing, or another hand wrote them: compare who decided and attested what in the report with those who did; the next mailproof command that writes takes them into the history")
 	}
 	switch {
 	case !v.Whole():

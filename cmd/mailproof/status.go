@@ -29,8 +29,8 @@ The last root is what to write down, or to sign with mailproof seal: with --root
 it is looked for, so that a history that was cut short, or made anew, is noticed
 too.
 
-Exit codes: 0; with --verify or --root 1 if the history does not hold; 2 could
-not run.`,
+Exit codes: 0; with --verify or --root 1 if the history does not hold, or if a
+decision or an attestation stands outside of it; 2 could not run.`,
 		Example: `  mailproof status --dir northgate
   mailproof status --verify --root 3f2a9c0d51be7a44`,
 		Args: cobra.NoArgs,

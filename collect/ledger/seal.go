@@ -28,18 +28,21 @@ type Root struct {
 	Hash string `json:"hash"` // base64
 }
 
-// RecordSeal records that a bundle was made. It is part of the history: the
-// next link covers it.
+// RecordSeal records that a bundle was made, and puts it into the chain.
 func (l *Ledger) RecordSeal(ctx context.Context, s Seal) error {
 	roots, err := jsonText(s.Roots)
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, durable, 1, func(t *tx) error {
+	err = l.write(ctx, durable, 1, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO seal (bundle, sealed, privacy, verdict, fingerprint, tagmanifest, path, roots) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			s.Bundle, timeText(s.Sealed), s.Privacy, s.Verdict, s.Fingerprint, s.TagManifest, s.Path, roots)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return l.Link(ctx)
 }
 
 // Seals returns the bundles that were made, the oldest first.
