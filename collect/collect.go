@@ -129,6 +129,9 @@ type Options struct {
 	// not read. Nil leaves out none.
 	Omit     func(mailproof.Metadata) bool
 	Progress mailproof.Progress
+	// Twins are asked for the fingerprint of a message of [LeastTwin] octets or
+	// more, held whole, before it is made; nil, or with Reverify: all are made.
+	Twins Twins
 	// Tap is offered what is read for the first time; nil: nobody is.
 	Tap Tap
 	// More gives another connection to the same account, or none for now. It

@@ -130,7 +130,7 @@ var hashers = sync.Pool{New: func() any { return fingerprint.New() }}
 // finish fingerprints a body and then, in the order in which the bodies came,
 // records it and offers it to the tap.
 func (l *pipeline) finish(ctx context.Context, h *fingerprint.Hasher, r readBody) {
-	fp, err := h.Compute(r.body.Reader())
+	fp, err := l.fingerprint(ctx, h, r.body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.turn != r.turn {

@@ -27,7 +27,7 @@ import (
 
 // What applies where [Options] say nothing.
 const (
-	DefaultBudget     = 20 << 20
+	DefaultBudget     = 16 << 20
 	DefaultPerMessage = 8 << 20
 )
 

@@ -12,6 +12,9 @@ import (
 // them if need be, with a copy beside it if there is one.
 func (e *Engagement) take(ctx context.Context, a Account, r collect.Source, o collect.Options) (collect.Summary, error) {
 	o.Spool, o.More = e.spool, e.more(a, o.Side)
+	known := e.twins(ctx, a.Name, o.Side.Other())
+	defer known.close()
+	o.Twins = known
 	if o.Side != mailproof.Source {
 		return collect.Inventory(ctx, r, recorder{e.ledger}, o)
 	}
