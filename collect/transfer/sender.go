@@ -75,6 +75,7 @@ type Sender struct {
 	sum      Summary
 	err      error // why nothing is sent any more
 	patience
+	labelling
 }
 
 // work is a message, or something to be done when all that came before it is.
@@ -113,6 +114,9 @@ type flight struct {
 // at once: what is on its way then has an unknown fate.
 func NewSender(ctx context.Context, dst Destination, j Journal, o Options) *Sender {
 	s := &Sender{o: o.withDefaults(), dst: dst, journal: j, in: make(chan work, batchMessages), ended: make(chan struct{}), boxes: map[string]*box{}, room: -1}
+	if o.Labels != nil {
+		s.copier, _ = dst.(Copier)
+	}
 	go s.loop(ctx)
 	return s
 }
@@ -186,12 +190,14 @@ func (s *Sender) turn(ctx context.Context) (more bool, err error) {
 		return true, s.land(ctx, flightDepth-1)
 	case s.ready() != nil:
 		return true, s.dispatch(ctx, s.ready())
+	case len(s.copies) >= maxCopies:
+		return true, s.flush(ctx)
 	}
 	var answered <-chan struct{}
 	var idle <-chan time.Time
 	if len(s.flights) > 0 {
 		answered = s.flights[0].end
-	} else if s.waiting > 0 {
+	} else if s.waiting > 0 || len(s.copies) > 0 {
 		timer := time.NewTimer(linger)
 		defer timer.Stop()
 		idle = timer.C
@@ -213,6 +219,9 @@ func (s *Sender) turn(ctx context.Context) (more bool, err error) {
 	case <-answered:
 		return true, s.land(ctx, len(s.flights)-1)
 	case <-idle:
+		if s.waiting == 0 {
+			return true, s.label(ctx)
+		}
 		return true, s.dispatch(ctx, s.batches[0])
 	case <-s.o.Stop:
 		return true, nil
@@ -232,7 +241,7 @@ func (s *Sender) stopped() bool {
 
 // flush sends what there is and waits for every answer.
 func (s *Sender) flush(ctx context.Context) error {
-	for s.waiting > 0 || len(s.flights) > 0 || len(s.again) > 0 {
+	for s.waiting > 0 || len(s.flights) > 0 || len(s.again) > 0 || len(s.copies) > 0 {
 		switch {
 		case s.stopped():
 			return errors.Join(s.land(ctx, 0), ErrStopped)
@@ -242,6 +251,10 @@ func (s *Sender) flush(ctx context.Context) error {
 			}
 		case len(s.again) > 0 && len(s.flights) == 0:
 			if err := s.repeat(ctx); err != nil {
+				return err
+			}
+		case s.waiting == 0 && len(s.flights) == 0:
+			if err := s.label(ctx); err != nil {
 				return err
 			}
 		default:
@@ -274,6 +287,16 @@ func (s *Sender) take(ctx context.Context, m Message) error {
 	} else if reason != "" {
 		return errors.Join(s.settle(ctx, []Message{m}, []int64{0}, []mailproof.StepResult{s.refuse(m.Step, reason)}), nil)
 	}
+	if s.byLabel(&m.Step) {
+		s.copies = append(s.copies, m)
+		return nil
+	}
+	s.enqueue(m)
+	return nil
+}
+
+// enqueue puts a message into the batch of its mailbox.
+func (s *Sender) enqueue(m Message) {
 	s.waiting++
 	for _, b := range s.batches {
 		if b.closed || b.messages[0].Step.Target != m.Step.Target {
@@ -281,12 +304,11 @@ func (s *Sender) take(ctx context.Context, m Message) error {
 		}
 		if !b.full() && b.octets+m.Step.Size <= batchOctets {
 			b.messages, b.octets = append(b.messages, m), b.octets+m.Step.Size
-			return nil
+			return
 		}
 		b.closed = true
 	}
 	s.batches = append(s.batches, &batch{messages: []Message{m}, octets: m.Step.Size, most: s.box(m.Step.Target).batch()})
-	return nil
 }
 
 // hopeless says why a message is not sent at all: what is refused here was not
@@ -463,6 +485,7 @@ func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err err
 		case r.Fate == mailproof.FateAdded:
 			s.losses = 0
 			s.boxes[m.Step.Target].added(m.Step.T0, r)
+			s.arrived(&m.Step, r.UIDValidity, r.UID)
 			results = append(results, mailproof.StepResult{Step: m.Step, State: mailproof.StepDone, UIDValidity: r.UIDValidity, UID: r.UID, Octets: m.Step.Size, Finished: now()})
 		case r.Fate == mailproof.FateRefused && r.Whole && worthSingly(r.Err):
 			open = append(open, pending{Message: m, ticket: f.tickets[i], fate: r.Fate, refused: len(f.messages)})
@@ -561,7 +584,7 @@ func (s *Sender) abandon(ctx context.Context) {
 	if s.err != nil {
 		s.err = errors.Join(s.err, s.giveUp(ctx, open, s.err))
 	}
-	left := s.again
+	left := append(s.again, s.copies...)
 	for _, b := range s.batches {
 		left = append(left, b.messages...)
 	}
@@ -578,7 +601,7 @@ func (s *Sender) abandon(ctx context.Context) {
 			draining = false
 		}
 	}
-	s.batches, s.waiting, s.again = nil, 0, nil
+	s.batches, s.waiting, s.again, s.copies = nil, 0, nil, nil
 	s.err = errors.Join(s.err, releaseAll(left))
 }
 

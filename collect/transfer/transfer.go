@@ -113,6 +113,10 @@ type Options struct {
 	// (RFC 7889); 0 means that it stated none. Larger messages are refused
 	// here, before a single octet of them is fetched.
 	AppendLimit int64
+	// Labels says which mailboxes of the destination are labels and no more, as at
+	// Gmail: if it is a [Copier], a message that goes into several of them is sent
+	// once. Nil: none is.
+	Labels func(mailbox string) bool
 	// State is what is known of a destination mailbox from an inventory that
 	// is younger than anything that was sent; nil, or false: it is asked for.
 	State    func(mailbox string) (mailproof.MailboxState, bool)
@@ -142,6 +146,7 @@ type Summary struct {
 	Created, Subscribed     int
 	Appended                int64
 	AppendedBytes           int64
+	Labelled                int64 // of those appended, put there by a copy on the server
 	Flagged                 int64
 	Refused, Failed         int64
 	FailedMailboxes         int
@@ -154,6 +159,7 @@ func (s *Summary) Add(t Summary) {
 	s.Subscribed += t.Subscribed
 	s.Appended += t.Appended
 	s.AppendedBytes += t.AppendedBytes
+	s.Labelled += t.Labelled
 	s.Flagged += t.Flagged
 	s.Refused += t.Refused
 	s.Failed += t.Failed

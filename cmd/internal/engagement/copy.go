@@ -276,7 +276,7 @@ func (r *refusals) note(results []mailproof.StepResult) {
 func (e *Engagement) sending(ctx context.Context, account string, pass mailproof.PassID, dst *imapconn.Writer, progress mailproof.Progress) (transfer.Options, error) {
 	states, err := e.destinationStates(ctx, account)
 	return transfer.Options{
-		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, State: states, Progress: progress, Stop: e.Stop,
+		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, Labels: labelsOf(dst.Server()), State: states, Progress: progress, Stop: e.Stop,
 		Limiter: sendLimiter{e.rate(mailproof.Destination), e.budget(account, mailproof.Destination, dst.Server(), pace.Up)},
 		Waiting: e.waiting(account, mailproof.Destination),
 		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) {
