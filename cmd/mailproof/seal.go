@@ -111,6 +111,9 @@ func (a *app) seal(cmd *cobra.Command, f *sealFlags) error {
 	}
 	return a.withEngagement(cmd.Context(), cfg, work, func(ctx context.Context, e *engagement.Engagement) error {
 		e.Fonts = append(e.Fonts, with.fonts...)
+		if err := a.clearLeftovers(o.Out); err != nil {
+			return err
+		}
 		undo, err := a.makeRoom(&o, f.replace)
 		if err != nil {
 			return err

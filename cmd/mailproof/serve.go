@@ -62,11 +62,17 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, o engagement.Option
 	if err != nil {
 		return hinted{fmt.Errorf("--listen %s: %w", listen, err), "write --listen 127.0.0.1:8080, or leave it out for any free port"}
 	}
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if ok && addr.IP.IsUnspecified() {
+		// The page answers to the name that it listens under and to no other.
+		return errors.Join(hinted{fmt.Errorf("--listen %s: it names no address that a browser could ask for", listen),
+			fmt.Sprintf("write the address that the others reach this machine at: --listen 192.0.2.7:%d", addr.Port)}, l.Close())
+	}
 	s, path, err := meeting.New(meetingSource{ctx, e}, l.Addr().String())
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	if addr, ok := l.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+	if ok && !addr.IP.IsLoopback() {
 		a.warnf("%s is no loopback address: the page goes over the network without TLS", addr.IP)
 	}
 	fmt.Fprintf(a.out, "http://%s%s\n", l.Addr(), path)
