@@ -5,7 +5,8 @@
 #                      which testdata/servers unpacks and does not install
 #   bind9 nsd unbound  name servers for the tests of dnsaudit
 #   python3-spf        brings the test suite of RFC 7208
-#   qpdf poppler-utils chromium fonts-dejavu-core   look at the reports
+#   qpdf poppler-utils chromium fonts-dejavu-core   look at the reports;
+#   fonts-ipafont-gothic  has the letters of the Japanese one
 #   tmux               looks at the terminal
 #   jq openssh-client python3  check an evidence bundle without mailproof, beside openssl
 set -euo pipefail
@@ -14,7 +15,7 @@ packages="
   libxapian30 libpcre3 libical3 libidn12 libcourier-unicode4 libltdl7 libsasl2-modules libgdbm6 libgnutls30
   libicu72 libjansson4 libgssapi-krb5-2 libldap-2.5-0 libnsl2 libpq5 libsqlite3-0 libssl3 libuuid1 libwrap0 libxml2
   bind9 bind9-dnsutils nsd unbound python3-spf
-  qpdf poppler-utils chromium fonts-dejavu-core tmux jq openssh-client python3"
+  qpdf poppler-utils chromium fonts-dejavu-core fonts-ipafont-gothic tmux jq openssh-client python3"
 
 installed=" $(dpkg-query -W -f '${Status}:${Package} ' 2>/dev/null)"
 missing=

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 // reportFlags say how a report is dressed and what is written beside it.
 type reportFlags struct {
 	logo       string
+	language   string
 	fonts      []string
 	csv        string
 	noMessages bool
@@ -41,12 +41,21 @@ attachments; the list of every message too, up to 20,000 lines.
 comma, CRLF, as RFC 4180 says. A text that a spreadsheet would take for a formula
 gets an apostrophe before it.
 
-mailproof.toml names who signs, the logo and the colour of headings ([report]).
+mailproof.toml names who signs, the logo, the colour of headings and the language
+([report]).
+
+--language writes the fixed texts in English, German, Spanish, French or Japanese.
+A verdict keeps its English name, with its translation beside it; figures, reason
+codes, findings and what a server said are those of report.json in every language.
+The PDF's own font has no Japanese: --pdf-font, or pdf_fonts in mailproof.toml,
+names one that has. Where letters are missing, no file is written.
 
 The exit code is that of the verdict: 0 complete, 1 differences, 3 inconclusive.`,
 		Example: `  mailproof report --dir northgate
   mailproof report --dir northgate --csv tables && column -s, -t tables/ledger.csv
   mailproof report --logo meridian.png --pdf-font NotoSansSC-Regular.ttf
+  mailproof report --language de
+  mailproof report --language ja --pdf-font /usr/share/fonts/opentype/ipafont-gothic/ipagp.ttf
   pdfdetach -saveall report.pdf`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,6 +71,8 @@ The exit code is that of the verdict: 0 complete, 1 differences, 3 inconclusive.
 	fs := cmd.Flags()
 	fs.StringVar(&r.csv, "csv", "", "write every table as CSV into this `directory` too")
 	fs.StringVar(&r.logo, "logo", "", "print this PNG or JPEG `file` on page one, in place of report.logo of mailproof.toml")
+	fs.StringVar(&r.language, "language", "", languageUsage)
+	_ = cmd.RegisterFlagCompletionFunc("language", completeLanguage)
 	fs.StringArrayVar(&r.fonts, "pdf-font", nil, "TrueType `file` for the scripts that the PDF's own font lacks: Chinese, Devanagari … (may be repeated)")
 	fs.BoolVar(&r.noMessages, "no-messages", false, "leave the list of single messages out, with the subjects in it")
 	f.addSelection(cmd)
@@ -72,11 +83,10 @@ The exit code is that of the verdict: 0 complete, 1 differences, 3 inconclusive.
 
 // dress are the files that the flags name, read before any work is done.
 type dress struct {
-	logo  []byte
-	fonts [][]byte
+	logo     []byte
+	language string
+	fonts    [][]byte
 }
-
-const mostFont = 64 << 20 // octets; the largest fonts have half of it
 
 func (r *reportFlags) load() (d dress, err error) {
 	if r.logo != "" {
@@ -84,32 +94,33 @@ func (r *reportFlags) load() (d dress, err error) {
 			return d, hinted{fmt.Errorf("--logo: %w", err), "give a PNG or JPEG file of at most 4 MB"}
 		}
 	}
+	if err := config.CheckLanguage(r.language); err != nil {
+		return d, fmt.Errorf("--language: %w", err)
+	}
+	d.language = r.language
 	for _, name := range r.fonts {
-		data, err := readFont(name)
+		data, err := config.ReadFont(name)
 		if err != nil {
-			return d, err
+			return d, hinted{fmt.Errorf("--pdf-font: %w", err), "give a TrueType file (.ttf) of at most 64 MB; collections (.ttc) and CFF outlines (.otf) cannot be embedded"}
 		}
 		d.fonts = append(d.fonts, data)
 	}
 	return d, nil
 }
 
-func readFont(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, fmt.Errorf("--pdf-font: %w", err)
+const languageUsage = "`language` of the fixed texts: en, de, es, fr or ja (default: report.language of mailproof.toml, else en)"
+
+func completeLanguage(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return report.Languages(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// fontHint says where a font for the report's language is to be had.
+func fontHint(err error) error {
+	var missing *report.FontError
+	if !errors.As(err, &missing) {
+		return err
 	}
-	if !info.Mode().IsRegular() || info.Size() > mostFont {
-		return nil, fmt.Errorf("--pdf-font: %s: no file of at most 64 MB", name)
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("--pdf-font: %w", err)
-	}
-	if err := report.CheckFont(data); err != nil {
-		return nil, hinted{fmt.Errorf("--pdf-font: %s: %w", name, err), "give a TrueType file (.ttf); collections (.ttc) and CFF outlines (.otf) cannot be embedded"}
-	}
-	return data, nil
+	return hinted{err, config.FontAdvice(missing.Language) + "; nothing was written"}
 }
 
 func (a *app) report(ctx context.Context, e *engagement.Engagement, asJSON bool, r reportFlags, with dress) error {
@@ -124,12 +135,15 @@ func (a *app) report(ctx context.Context, e *engagement.Engagement, asJSON bool,
 	if with.logo != nil {
 		d.Brand.Logo = with.logo
 	}
+	if with.language != "" {
+		d.Brand.Language = with.language
+	}
 	if r.noMessages {
 		d.Messages = nil
 	}
 	e.Fonts = append(e.Fonts, with.fonts...)
 	if err := e.WriteReports(d); err != nil {
-		return err
+		return fontHint(err)
 	}
 	var tables []string
 	if r.csv != "" {

@@ -47,4 +47,5 @@ func (r Report) validate(dir string, bad func(key, reason string, hints ...strin
 	if _, err := r.LogoFile(dir); err != nil {
 		bad("report.logo", err.Error(), "give a PNG or JPEG file of at most 4 MB")
 	}
+	r.validateLanguage(dir, bad)
 }

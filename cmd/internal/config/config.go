@@ -100,6 +100,9 @@ type Report struct {
 	Reviewers     []Party `toml:"reviewers"`
 	Logo          string  `toml:"logo"`   // PNG or JPEG, a file beside this one
 	Accent        string  `toml:"accent"` // colour of headings and rules, #rrggbb
+	// Language is the tag of the fixed texts, one of report.Languages; empty: English.
+	Language string   `toml:"language"`
+	PDFFonts []string `toml:"pdf_fonts"` // TrueType, files beside this one
 }
 
 // Party is one person who signs.

@@ -249,8 +249,8 @@ func TestTemplateDocumentsEveryKey(t *testing.T) {
 	for _, name := range []string{"old-server-ca.pem", "new-server-ca.pem", "client.pem", "client-key.pem"} {
 		write(t, dir, name, "x")
 	}
-	// A server is given by url or by its parts, and an administrator in one way; a logo is a picture.
-	all = regexp.MustCompile(`(?m)^(authzid|logo) = .*$`).ReplaceAllString(all, "")
+	// A server is given by url or by its parts, and an administrator in one way; a logo is a picture, a font a font.
+	all = regexp.MustCompile(`(?m)^(authzid|logo|pdf_fonts) = .*$`).ReplaceAllString(all, "")
 	for _, drop := range []string{`(?m)^url = .*$`, `(?m)^(host|port|security|user|admin|admin_separator|auth|cert|key|ca|insecure) = .*$`} {
 		if _, err := parse(FileName, dir, []byte(regexp.MustCompile(drop).ReplaceAllString(all, ""))); err != nil {
 			t.Errorf("without %s: %v", drop, err)

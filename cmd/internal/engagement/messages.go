@@ -39,7 +39,10 @@ func BrandOf(c *config.Config) (report.Brand, error) {
 	if err != nil {
 		return b, fmt.Errorf("%s: report.logo: %w", c.Path, err)
 	}
-	b.Logo = logo
+	b.Logo, b.Language = logo, c.Report.Language
+	if b.Fonts, err = c.Report.FontFiles(c.Dir); err != nil {
+		return b, fmt.Errorf("%s: report.pdf_fonts: %w", c.Path, err)
+	}
 	return b, nil
 }
 
