@@ -231,7 +231,7 @@ From then on oauth:NAME is the password of that account, and mailproof renews th
 token by itself, in the midst of a pass too.`,
 		Example: `  mailproof credentials login m365 --account anna@northgate.example
   mailproof credentials login m365 --account anna@northgate.example --device`,
-		Args: cobra.ExactArgs(1),
+		Args: wants("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := a.config()
 			if err != nil {
@@ -436,7 +436,7 @@ consent itself, use its own page.
 Exit codes: 0 removed, 1 there was none, 2 could not run.`,
 		Example: `  mailproof credentials forget m365 --account anna@northgate.example
   mailproof credentials forget m365`,
-		Args: cobra.ExactArgs(1),
+		Args: wants("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := a.config()
 			if err != nil {

@@ -76,7 +76,7 @@ twice or differ in upper and lower case only. No server is asked.
 Exit codes: 0 the list can be used, 2 it cannot.`,
 		Example: `  mailproof list check mailboxes.csv
   mailproof list check export.csv --source imaps://imap.old.example --destination imaps://imap.new.example`,
-		Args: cobra.ExactArgs(1),
+		Args: wants("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			entries, preview, err := f.read(a, args[0], true)
 			if err != nil {
@@ -114,7 +114,7 @@ it when the new one works.`,
 		Example: `  mailproof list convert export.csv mailboxes.csv --source imaps://imap.old.example \
       --destination imaps://imap.new.example --passwords keyring
   mailproof list convert imapsync.txt mailboxes.csv --passwords age:passwords.age --recipient age1…`,
-		Args: cobra.ExactArgs(2),
+		Args: wants("IN", "OUT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			entries, preview, err := f.read(a, args[0], false)
 			if err != nil {

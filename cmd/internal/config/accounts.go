@@ -531,7 +531,8 @@ func (r *reader) duplicates(entries []Entry) (warnings []string) {
 			case !ok:
 				logins[n][loginKey(endpoint)] = i
 			case side == mailproof.Destination:
-				r.ps.add(e.Line, column(r.columnOf(side)), fmt.Sprintf("the same login on the destination as in line %d", entries[j].Line))
+				r.ps.add(e.Line, column(r.columnOf(side)), fmt.Sprintf("the same login on the destination as in line %d", entries[j].Line),
+					"give each account a destination of its own: of two that share one, nobody could tell whose message is missing")
 			default:
 				warnings = append(warnings, fmt.Sprintf("%s:%d: %s: the same login on the source as in line %d", r.ps.file, e.Line, column(r.columnOf(side)), entries[j].Line))
 			}
