@@ -68,7 +68,7 @@ func (a *app) countersign(ctx context.Context, path string, f *countersignFlags)
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	v, err := evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust, Progress: a.lineProgress("verify")})
+	v, err := a.verification(ctx, path, trust)
 	if err != nil {
 		return err
 	}

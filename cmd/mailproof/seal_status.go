@@ -6,8 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
+	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/collect/ledger"
 )
@@ -25,21 +25,24 @@ func (a *app) printSeals(seals []ledger.Seal) {
 	t.print()
 }
 
-// progressEvery is how often a command that works on lines says how far it is.
-const progressEvery = 30 * time.Second
-
-// lineProgress says now and then how many lines are done.
-func (a *app) lineProgress(what string) func(lines int64) {
-	if a.mode == terminal.ModeOff || a.mode == terminal.ModeJSON {
-		return nil
+// lineBar shows how far a command is that works on lines, as the others show
+// their messages. A plan that turns out too small grows.
+func (a *app) lineBar(what string) (planned, done func(lines int64), stop func()) {
+	p := terminal.NewProgress(a.term, a.mode)
+	p.Count(terminal.Work{Label: what, Unit: "lines"})
+	sink := p.Sink()
+	var plan, have int64
+	planned = func(lines int64) {
+		sink(mailproof.Tick{Planned: lines - plan})
+		plan = lines
 	}
-	last := time.Now()
-	return func(lines int64) {
-		if now := time.Now(); now.Sub(last) >= progressEvery {
-			last = now
-			a.notef("%s: %s lines", what, count(lines))
-		}
+	done = func(lines int64) {
+		planned(max(plan, lines))
+		sink(mailproof.Tick{Done: lines - have})
+		have = lines
 	}
+	// A display that could not be drawn takes nothing from the work.
+	return planned, done, func() { _ = p.Stop() }
 }
 
 // interruptible ends with Ctrl-C. What reads bundles has nothing to drain, and

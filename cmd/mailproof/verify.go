@@ -115,7 +115,7 @@ func (a *app) verify(ctx context.Context, path string, trust evidence.Trust, asJ
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	started := time.Now()
-	v, err := evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust, Progress: a.lineProgress("verify")})
+	v, err := a.verification(ctx, path, trust)
 	if err != nil {
 		if errors.Is(err, evidence.ErrNoBundle) {
 			return hinted{err, "give the directory or the zip of a bundle: mailproof verify PATH"}
@@ -128,6 +128,13 @@ func (a *app) verify(ctx context.Context, path string, trust evidence.Trust, asJ
 	}
 	a.printVerification(v, path, time.Since(started))
 	return result
+}
+
+// verification verifies a bundle and shows how far it is.
+func (a *app) verification(ctx context.Context, path string, trust evidence.Trust) (*evidence.Verification, error) {
+	planned, done, stop := a.lineBar("verify")
+	defer stop()
+	return evidence.Verify(ctx, path, evidence.VerifyOptions{Trust: trust, Planned: planned, Progress: done})
 }
 
 // outcomeExit turns the outcome of a verification into the command's result.

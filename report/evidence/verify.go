@@ -125,9 +125,10 @@ type VerifyOptions struct {
 	Trust
 	// TempDir is where sorting may write; empty means the system's.
 	TempDir string
-	// Progress is told the number of lines read so far; nil is told nothing.
-	Progress func(lines int64)
-	runSize  int
+	// Progress is told the number of lines read so far, and Planned, once, how
+	// many there are by the signed sizes; nil is told nothing.
+	Progress, Planned func(lines int64)
+	runSize           int
 }
 
 // maxListed bounds the problems of one check in one file that are listed.
@@ -210,6 +211,9 @@ func (v *verifier) run(ctx context.Context) error {
 	v.checkSignatures()
 	v.checkTimestamp()
 	v.checkCheckpoints()
+	if v.Planned != nil && v.profile.HasLines() {
+		v.Planned(v.size(treeSource) + v.size(treeDestination) + v.size(treeVerdicts))
+	}
 	if err := v.checkTrees(ctx); err != nil {
 		return err
 	}

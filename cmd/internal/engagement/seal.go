@@ -33,9 +33,11 @@ type SealOptions struct {
 	Kept      string // where a summary leaves its lines
 	Timestamp *evidence.TimestampOptions
 	// SignPDF signs report.pdf in its place; nil leaves it unsigned.
-	SignPDF  func(path string) error
-	Dress    func(*report.Document) // changes how the report looks; nil leaves it
-	Progress func(lines int64)
+	SignPDF func(path string) error
+	Dress   func(*report.Document) // changes how the report looks; nil leaves it
+	// Progress is told the number of lines written so far, and Planned, before
+	// the first, about how many there will be; nil is told nothing.
+	Progress, Planned func(lines int64)
 }
 
 // ErrHistory says that the ledger is not as it was written.
@@ -69,6 +71,9 @@ func (e *Engagement) Seal(ctx context.Context, o SealOptions) (evidence.Sealed, 
 			return none, nil, err
 		}
 		x.reveal, build.PseudonymKey = m, m.key
+	}
+	if err := x.plan(ctx); err != nil {
+		return none, nil, err
 	}
 	s, err := evidence.Build(ctx, x, build)
 	if err != nil {
@@ -186,6 +191,36 @@ func (x *sealing) Verdicts(ctx context.Context, emit func(*evidence.Verdict) err
 		}
 	}
 	return err
+}
+
+// plan tells about how many lines there will be: one for each message, and a
+// verdict for each of the larger side.
+func (x *sealing) plan(ctx context.Context) error {
+	if x.o.Planned == nil {
+		return nil
+	}
+	names, err := x.e.everybody(ctx)
+	if err != nil {
+		return err
+	}
+	var planned int64
+	for _, name := range names {
+		var of [2]int64
+		for i, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+			_, folders, ok, err := x.e.ledger.LatestScan(ctx, name, side)
+			if err != nil {
+				return err
+			}
+			for j := range folders {
+				if ok && folders[j].Excluded == "" {
+					of[i] += folders[j].Present
+				}
+			}
+		}
+		planned += of[0] + of[1] + max(of[0], of[1])
+	}
+	x.o.Planned(planned)
+	return nil
 }
 
 func (x *sealing) Exception(k mailproof.MessageKey) string { return x.exceptions[k] }
