@@ -72,6 +72,8 @@ The exit code is that of the verdict that was sealed: 0 complete, 1 differences,
 	fs.StringVar(&f.signPDF, "sign-pdf", "", "sign report.pdf with the `certificate`, PEM, its chain behind it")
 	fs.StringVar(&f.signPDFKey, "sign-pdf-key", "", "private key `file` of that certificate, PEM (default: in the certificate's file)")
 	fs.StringVar(&f.report.logo, "logo", "", "print this PNG or JPEG `file` on page one of the report, in place of report.logo of mailproof.toml")
+	fs.StringVar(&f.report.language, "language", "", languageUsage)
+	_ = cmd.RegisterFlagCompletionFunc("language", completeLanguage)
 	fs.StringArrayVar(&f.report.fonts, "pdf-font", nil, "TrueType `file` for the scripts that the PDF's own font lacks (may be repeated)")
 	fs.BoolVar(&f.report.noMessages, "no-messages", false, "leave the list of single messages out of the report; data/verdicts.jsonl has it")
 	fs.BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/seal/1")
@@ -96,6 +98,9 @@ func (a *app) seal(cmd *cobra.Command, f *sealFlags) error {
 	o.Dress = func(d *report.Document) {
 		if with.logo != nil {
 			d.Brand.Logo = with.logo
+		}
+		if with.language != "" {
+			d.Brand.Language = with.language
 		}
 		if f.report.noMessages {
 			d.Messages = nil
@@ -150,7 +155,7 @@ func sealHint(err error) error {
 	case errors.Is(err, evidence.ErrMoved):
 		return hinted{err, "seal again when nothing writes to the ledger"}
 	}
-	return err
+	return fontHint(err)
 }
 
 func (a *app) sealOptions(ctx context.Context, f *sealFlags) (o engagement.SealOptions, err error) {
