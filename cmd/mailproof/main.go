@@ -43,6 +43,7 @@ const (
 
 func main() {
 	keepFromDumps()
+	saveMemory()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

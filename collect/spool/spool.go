@@ -47,7 +47,8 @@ const (
 // Pool gives out bodies. It is safe for concurrent use.
 type Pool struct {
 	o      Options
-	budget *semaphore.Weighted // in pieces
+	most   int64               // pieces
+	budget *semaphore.Weighted // of them
 
 	mu   sync.Mutex
 	free [][]byte // pieces
@@ -63,7 +64,19 @@ func New(o Options) *Pool {
 	}
 	n := max(o.Budget/piece, 1)
 	o.PerMessage = min(o.PerMessage, n*piece)
-	return &Pool{o: o, budget: semaphore.NewWeighted(n)}
+	return &Pool{o: o, most: n, budget: semaphore.NewWeighted(n)}
+}
+
+// Shrink gives up the memory that is kept for the next message, if no body is
+// out: a program that goes on to something else has it for that.
+func (p *Pool) Shrink() {
+	if !p.budget.TryAcquire(p.most) {
+		return
+	}
+	p.mu.Lock()
+	p.free = nil
+	p.mu.Unlock()
+	p.budget.Release(p.most)
 }
 
 // Body is one whole message.

@@ -122,3 +122,37 @@ func TestBudget(t *testing.T) {
 		t.Errorf("given beyond the budget: %v", err)
 	}
 }
+
+// Shrink gives up memory when nobody has any of it, and only then; the pool goes
+// on as before.
+func TestShrink(t *testing.T) {
+	p := New(Options{Budget: 1 << 20})
+	raw := bytes.Repeat([]byte("0123456789"), 5000)
+	b, err := p.Take(t.Context(), int64(len(raw)), bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Shrink()
+	if got, err := io.ReadAll(b.Reader()); err != nil || !bytes.Equal(got, raw) || len(p.free) == 0 {
+		t.Fatalf("after Shrink with a body out: %d octets, %v, %d pieces free", len(got), err, len(p.free))
+	}
+	if err := b.Release(); err != nil {
+		t.Fatal(err)
+	}
+	p.Shrink()
+	if len(p.free) != 0 {
+		t.Errorf("%d pieces kept", len(p.free))
+	}
+	for range 40 { // of the whole budget, many times over
+		b, err := p.Take(t.Context(), int64(len(raw)), bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(p.free); n == 0 || n > 1<<20/piece {
+		t.Errorf("%d pieces", n)
+	}
+}

@@ -155,6 +155,7 @@ func (e *Engagement) Copy(ctx context.Context) (CopyResult, error) {
 		return nil
 	})
 	done()
+	e.tidy(res.Summary.Appended > 0)
 	res.Failures, res.Took = failed.sorted(e.Rules), time.Since(started)
 	if err == nil && (len(res.Failures) > 0 || res.Summary.Failed > 0) {
 		return res, e.endPartly(ctx, pass, res)
@@ -173,16 +174,15 @@ func (e *Engagement) endPartly(ctx context.Context, pass mailproof.PassID, res C
 // first step needs them: an account with nothing to do is left alone.
 func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.PassID, progress mailproof.Progress) (transfer.Summary, error) {
 	var sum transfer.Summary
-	if err := e.announce(ctx, a.Name, progress); err != nil {
+	some, err := e.announce(ctx, a.Name, progress)
+	if err != nil {
 		return sum, err
 	}
-	err := e.plan(ctx, a.Name, func(steps steps) error {
+	if !some {
+		return sum, e.ledger.EndCopy(ctx, pass, a.Name)
+	}
+	err = e.plan(ctx, a.Name, func(steps steps) error {
 		wanted := e.notRefused(steps)
-		any := false
-		wanted(func(_ mailproof.Step, err error) bool { any = true; return false })
-		if !any {
-			return nil
-		}
 		src, closeSource, err := e.reader(ctx, a, mailproof.Source)
 		if err != nil {
 			return err
@@ -209,16 +209,14 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 	return sum, err
 }
 
-// announce tells the progress display how much there is to copy.
-func (e *Engagement) announce(ctx context.Context, account string, progress mailproof.Progress) error {
-	if progress == nil {
-		return nil
-	}
+// announce tells the progress display how much there is to copy, and reports
+// whether there is anything.
+func (e *Engagement) announce(ctx context.Context, account string, progress mailproof.Progress) (some bool, err error) {
 	var t mailproof.Tick
-	err := e.plan(ctx, account, func(steps steps) error {
+	err = e.plan(ctx, account, func(steps steps) error {
 		var stepErr error
 		e.notRefused(steps)(func(s mailproof.Step, err error) bool {
-			stepErr = err
+			some, stepErr = true, err
 			switch s.Kind {
 			case mailproof.AppendMessage:
 				t.Planned++
@@ -226,13 +224,13 @@ func (e *Engagement) announce(ctx context.Context, account string, progress mail
 			case mailproof.StoreFlags:
 				t.Planned++
 			}
-			return err == nil
+			return err == nil && progress != nil
 		})
 		return stepErr
 	})
 	t.Kind, t.Account = mailproof.CopyPass, account
 	progress.Add(t)
-	return err
+	return some, err
 }
 
 // notRefused leaves out the appends that were refused in this run.

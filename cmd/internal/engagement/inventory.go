@@ -65,6 +65,7 @@ func (e *Engagement) Inventory(ctx context.Context, side mailproof.Side) (Invent
 		return nil
 	})
 	done()
+	e.tidy(res.Summary.Read > 0)
 	res.Failures, res.Took = failed.sorted(e.Rules), time.Since(started)
 	return res, end(err, res.Summary.Messages, res.Summary.Bytes)
 }
