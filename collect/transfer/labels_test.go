@@ -14,11 +14,10 @@ import (
 // labelDestination is a fakeDestination that copies, or fails to.
 type labelDestination struct {
 	fakeDestination
-	validity uint32
-	copied   int
-	calls    int
-	fail     func(mailbox, target string, uids []mailproof.UID) ([]mailproof.Receipt, error) // instead of copying
-	late     bool                                                                            // fail after having copied
+	copied int
+	calls  int
+	fail   func(mailbox, target string, uids []mailproof.UID) ([]mailproof.Receipt, error) // instead of copying
+	late   bool                                                                            // fail after having copied
 }
 
 func (d *labelDestination) CopyMessages(_ context.Context, mailbox string, uidvalidity uint32, uids []mailproof.UID, target string) ([]mailproof.Receipt, error) {

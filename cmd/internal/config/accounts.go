@@ -123,7 +123,7 @@ func parseAccounts(path string, data []byte, d Defaults) ([]Entry, Preview, erro
 		lines = lines[1:]
 	}
 	if len(lines) == 0 {
-		ps.add(0, "", "there is a header and no account below it")
+		ps.add(0, "", "there is a header and no account below it", "write a row for each account below the header; mailproof list check reads it")
 		return none(0)
 	}
 	entries := make([]Entry, 0, len(lines))

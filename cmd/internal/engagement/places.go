@@ -16,6 +16,7 @@ import (
 type places struct {
 	login, server         string // keys of [lines]
 	mostLogin, mostServer int    // 0: any number
+	said                  bool   // mostServer is what the user said
 }
 
 // placesOf is what is known before anybody signed in: what the user said of the
@@ -26,18 +27,22 @@ func (e *Engagement) placesOf(a Account, side mailproof.Side, ep mailproof.Endpo
 		login:      side.String() + " " + ep.Address() + " " + cmp.Or(ep.Authz, ep.User),
 		mostServer: e.connectionsTo(ep),
 	}
+	p.said = p.mostServer > 0
 	p.know(e.Rules.providerOf(a.Name, side, mailproof.ServerInfo{Address: ep.Address()}))
 	return p
 }
 
 // know takes over what a preset bounds. What the user said of a server goes
-// before what is known of its kind.
+// before what its software does by default; a provider's own service, which has
+// hosts, bounds its accounts whatever anybody says.
 func (p *places) know(preset *provider.Provider) {
 	if preset == nil {
 		return
 	}
-	p.mostLogin = preset.Limits.Connections
-	if p.mostServer == 0 {
+	if !p.said || len(preset.Hosts) > 0 {
+		p.mostLogin = preset.Limits.Connections
+	}
+	if !p.said {
 		p.mostServer = preset.Limits.ConnectionsPerIP
 	}
 }

@@ -32,6 +32,8 @@ func TestPlaces(t *testing.T) {
 		{name: "by greeting", host: "imap.example", greeting: "Dovecot ready.", accounts: 2, want: 20},
 		{name: "of a server", host: "imap.example", greeting: "Courier-IMAP ready.", accounts: 2, want: 20},
 		{name: "the user knows better", most: 40, host: "imap.example", greeting: "Courier-IMAP ready.", accounts: 2, want: 40},
+		{name: "the user knows the server better", most: 40, host: "imap.example", greeting: "Dovecot ready.", accounts: 2, want: 40},
+		{name: "and a service no better", most: 40, host: "imap.mail.yahoo.com", accounts: 2, want: 10},
 		{name: "the narrower of both", most: 7, host: "imap.mail.yahoo.com", accounts: 2, want: 7},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
