@@ -115,26 +115,40 @@ func (d *Document) accountTable() *table {
 
 // fitNumbers shares the width of a table among its columns of numbers, which
 // are the last ones, by the largest number that stands in each. Columns before
-// them keep their widths; what is left over goes to the one that grows.
+// them keep their widths; what is left over goes to the one that grows, and what
+// long heads of a language lack is taken from it. A number is never set narrower
+// than it is; a head may be.
 func fitNumbers(columns []column, largest []int64, grows int) []column {
 	first := len(columns) - len(largest)
-	room, need := 100.0, make([]float64, len(largest))
+	room, need, numbers := 100.0, make([]float64, len(largest)), make([]float64, len(largest))
 	for _, c := range columns[:first] {
 		room -= c.Width
 	}
-	sum := 0.0
+	sum, least := 0.0, 0.0
 	for i, n := range largest {
-		const digit, mark, air, least = 0.95, 0.5, 1.0, 4.6
+		const digit, mark, air, narrowest = 0.95, 0.5, 1.0, 4.6
 		text := comma(n)
 		commas := float64(strings.Count(text, ","))
-		need[i] = max(digit*(float64(len(text))-commas)+mark*commas+air, least)
+		need[i] = max(digit*(float64(len(text))-commas)+mark*commas+air, narrowest)
+		numbers[i] = need[i]
 		for _, part := range strings.Split(columns[first+i].Head, "\n") {
-			need[i] = max(need[i], 0.8*float64(len(part))+air-0.2)
+			need[i] = max(need[i], 0.8*float64(displayWidth(part))+air-0.2)
 		}
-		sum += need[i]
+		sum, least = sum+need[i], least+numbers[i]
+	}
+	if lack := min(max(sum-room, 0), columns[grows].Width*0.12); lack > 0 {
+		columns[grows].Width -= lack
+		room += lack
 	}
 	for i := range largest {
-		columns[first+i].Width = need[i] * min(1, room/sum)
+		switch {
+		case sum <= room:
+			columns[first+i].Width = need[i]
+		case least < room:
+			columns[first+i].Width = numbers[i] + (need[i]-numbers[i])*(room-least)/(sum-least)
+		default:
+			columns[first+i].Width = numbers[i] * room / least
+		}
 	}
 	columns[grows].Width += max(0, room-sum)
 	return columns

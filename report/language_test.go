@@ -275,8 +275,7 @@ func TestPDFInEveryLanguage(t *testing.T) {
 	ttf := japaneseFont(t)
 	for _, language := range Languages()[1:] {
 		lex := translationOf(t, language)
-		for _, s := range []sample{{accounts: 1, verdict: mailproof.Complete, whole: true}, {accounts: 12, exceptions: 7, verdict: mailproof.Incomplete, whole: true},
-			{accounts: 300, exceptions: 60, verdict: mailproof.CompleteWithAcceptedExceptions, whole: true}} {
+		for _, s := range []sample{{accounts: 1, verdict: mailproof.Complete, whole: true}, {accounts: 300, exceptions: 60, verdict: mailproof.CompleteWithAcceptedExceptions}} {
 			d := s.document()
 			d.Brand.Language, d.Brand.Fonts = language, [][]byte{ttf}
 			name := pdfFile(t, d)
