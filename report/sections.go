@@ -266,10 +266,16 @@ func (d *Document) tiers() *table {
 	}
 	t := &table{Class: "ti", Caption: words(d.t("Match tiers, and how many source messages rest on each")),
 		Columns: []column{{Head: d.t("Verdict"), Width: 19.5}, {Head: d.t("Tier"), Width: 9}, {Head: d.t("What it states"), Width: 57.5}, {Head: d.t("Messages"), Width: 14, Right: true}}}
-	for _, l := range lines {
+	add := func(l line) {
 		t.Rows = append(t.Rows, row{Cells: []cell{marked(messageMarks[l.v], d.t(verdictWords[l.v])), words(d.t(l.tier)), words(d.t(l.v.Meaning())), number(l.n, l.hot)}})
 	}
+	for _, l := range lines {
+		add(l)
+	}
 	t.Rows = append(t.Rows, row{Kind: totalRow, Cells: []cell{words(d.t("Source inventory")), nil, nil, words(comma(c.SourceMessages))}})
+	// Of the destination, and no part of the sum above.
+	add(line{mailproof.Extra, "", c.Extra, false})
+	add(line{mailproof.DuplicateSurplus, "", c.DuplicateSurplus, false})
 	return t
 }
 

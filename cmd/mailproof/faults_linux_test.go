@@ -63,8 +63,8 @@ func TestLedgerBusy(t *testing.T) {
 	for _, hold := range []time.Duration{500 * time.Millisecond, time.Minute} {
 		t.Run(hold.String(), func(t *testing.T) {
 			p := newPair(t, 120, time.Millisecond)
-			cmd, out := p.command(t)
-			must(t, cmd.Run())
+			first, _ := p.command(t)
+			must(t, first.Run())
 			for i := range 40 {
 				p.source.Account("anna").Append("INBOX", fmt.Appendf(nil, "Subject: late %d\r\n\r\n", i), nil, time.Now())
 			}
@@ -75,7 +75,7 @@ func TestLedgerBusy(t *testing.T) {
 			must(t, err)
 			timer := time.AfterFunc(hold, func() { _ = tx.Rollback() })
 			defer timer.Stop()
-			cmd, out = p.command(t)
+			cmd, out := p.command(t)
 			err = cmd.Run()
 			if hold < time.Second {
 				must(t, err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"github.com/mailproof/mailproof/cmd/internal/faultline"
 	"github.com/mailproof/mailproof/cmd/internal/oracle"
 	"github.com/mailproof/mailproof/collect/mailgen"
-	"github.com/mailproof/mailproof/report"
 )
 
 // The fault matrix: one account on its way between two real Dovecots, through a
@@ -144,15 +142,6 @@ func (f *faulty) holds() error {
 		return fmt.Errorf("the checker finds: %s", r)
 	}
 	return nil
-}
-
-// reportOf reads report.json.
-func (f *faulty) reportOf() (r report.JSON) {
-	f.Helper()
-	text, err := os.ReadFile(filepath.Join(f.dir, "report.json"))
-	must(f.T, err)
-	must(f.T, json.Unmarshal(text, &r))
-	return r
 }
 
 // arrive puts one more message on the source.
