@@ -22,7 +22,9 @@ func TestSourceThatLies(t *testing.T) {
 		fetch    func(n int, uid mailproof.UID, raw []byte) ([]byte, error)
 		complete bool
 	}{
-		"longer than stated":  {func(_ int, _ mailproof.UID, raw []byte) ([]byte, error) { return append(bytes.Clone(raw), "more\r\n"...), nil }, true},
+		"longer than stated": {func(_ int, _ mailproof.UID, raw []byte) ([]byte, error) {
+			return append(bytes.Clone(raw), "more\r\n"...), nil
+		}, true},
 		"shorter than stated": {func(_ int, _ mailproof.UID, raw []byte) ([]byte, error) { return raw[:len(raw)-len(raw)/3], nil }, true},
 		"hangs up in the literal": {func(n int, _ mailproof.UID, raw []byte) ([]byte, error) {
 			if n%25 == 3 {
