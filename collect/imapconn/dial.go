@@ -28,6 +28,7 @@ func connectWith(ctx context.Context, c Config, secret mailproof.Secret, octets 
 	if err != nil {
 		return nil, info, orCause(ctx, dialError(address, err))
 	}
+	tcp = prompt(tcp)
 	if peer := tcp.RemoteAddr(); peer != nil {
 		info.Peer = peer.String()
 	}
