@@ -29,6 +29,12 @@ func TestFaultMatrix(t *testing.T) {
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		for _, stage := range stages[side] {
 			for _, action := range []faultline.Action{faultline.FIN, faultline.RST, faultline.Silence, faultline.Trickle} {
+				// The short form leaves out what ends as another action does
+				// at the same stage; the long one (make soak) has them all.
+				doubtful := stage == faultline.MidFetch || stage == faultline.Unanswered
+				if os.Getenv("MAILPROOF_LONG") == "" && !doubtful && action != faultline.FIN && !(action == faultline.Silence && stage == faultline.MidAppend) {
+					continue
+				}
 				fault := faultline.Fault{Stage: stage, Action: action}
 				switch stage {
 				case faultline.MidFetch, faultline.MidAppend:
