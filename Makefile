@@ -26,7 +26,7 @@ test: install ## everything: format, vet, staticcheck, all tests with the race d
 	$(SERVERS) start all; \
 	eval "$$($(SERVERS) env)"; \
 	$(MAKE) --no-print-directory lint; \
-	$(GO) test -race -count=1 -parallel 8 -timeout 14m ./...
+	$(GO) test -race -count=1 -parallel 8 -timeout 30m ./...
 
 .PHONY: test-short
 test-short: ## the tests that need no servers and little time
