@@ -172,11 +172,13 @@ func TestThrottledSource(t *testing.T) {
 func TestDailyLimit(t *testing.T) {
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		t.Run(side.String(), func(t *testing.T) {
-			n, over := 0, 0
-			shut := true
+			// The server may still be at work for a client that has gone.
+			var n, over atomic.Int64
+			var shut atomic.Bool
+			shut.Store(true)
 			refuse := func(raw []byte) ([]byte, error) {
-				if n++; shut && n > 20 {
-					over++
+				if n.Add(1) > 20 && shut.Load() {
+					over.Add(1)
 					return nil, errors.New("[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)")
 				}
 				return raw, nil
@@ -197,10 +199,10 @@ func TestDailyLimit(t *testing.T) {
 			if !strings.Contains(out.String(), "goes on by 20") || !strings.Contains(out.String(), "bandwidth limits") {
 				t.Errorf("when to go on is not said\n%s", out)
 			}
-			if over > 60 {
-				t.Errorf("asked %d times after the account was shut", over)
+			if over.Load() > 60 {
+				t.Errorf("asked %d times after the account was shut", over.Load())
 			}
-			shut = false
+			shut.Store(false)
 			p.finish(t)
 		})
 	}
