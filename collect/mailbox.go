@@ -33,7 +33,6 @@ type entry struct {
 	dated  bool
 	known  bool                // the ledger has the message
 	tried  bool                // this round found that it cannot be read
-	taken  bool                // its body is in hand
 	headed bool                // this pass has recorded its header
 	state  mailproof.ReadState // of the last reading
 	listed int64               // RFC822.SIZE

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/fingerprint"
@@ -21,139 +22,148 @@ var sharedSpool = sync.OnceValue(func() *spool.Pool { return spool.New(spool.Opt
 // readers is how many goroutines fingerprint beside one connection.
 var readers = min(runtime.GOMAXPROCS(0), 4)
 
+// ahead is how many bodies may have come and not be recorded yet. What they take
+// is bounded by the spool.
+const ahead = 128
+
 // pipeline fingerprints the bodies of one call of [Source.Bodies] beside the
 // connection: what came is held until it was worked on, so that the server is
 // never kept waiting by the arithmetic. How much is held is bounded by the
 // spool, which all accounts share. A body that is too large for it is worked
 // on as it streams by, unless a tap wants it whole.
+//
+// Three kinds of goroutines take part. The connection's takes bodies in, some
+// fingerprint them side by side, and one records them in the order in which
+// they came: only that one touches the scanner.
 type pipeline struct {
 	*scanner
 	batch []mailproof.Metadata
-	queue chan readBody
+	came  []bool         // of the connection's goroutine: what of the batch is in hand
+	work  chan *readBody // to be fingerprinted
+	order chan *readBody // to be recorded
 	wait  sync.WaitGroup
-
-	mu    sync.Mutex // guards the scanner
-	turns *sync.Cond
-	turn  int   // whose body is recorded next: in the order in which they came
-	came  int   // of the connection's goroutine: bodies that came
-	err   error // why nothing more is worked on
+	err   atomic.Pointer[error] // why nothing more is worked on
 }
 
 // readBody is a message that came whole.
 type readBody struct {
-	turn int
 	md   mailproof.Metadata
-	body *spool.Body
+	body *spool.Body // nil: it was worked on as it streamed by
+
+	done chan struct{} // closed when the following are there
+	fp   mailproof.Fingerprint
+	err  error
 }
 
 // readBodies reads the bodies of a batch and records each.
 func (s *scanner) readBodies(ctx context.Context, batch []mailproof.Metadata) (unread map[mailproof.UID]string, err error) {
-	l := &pipeline{scanner: s, batch: batch, queue: make(chan readBody, 2*readers)}
-	l.turns = sync.NewCond(&l.mu)
+	l := &pipeline{scanner: s, batch: batch, came: make([]bool, len(batch)), work: make(chan *readBody, ahead), order: make(chan *readBody, ahead)}
+	l.wait.Go(func() { l.recordAll(ctx) })
 	for range readers {
-		l.wait.Add(1)
-		go l.work(ctx)
+		l.wait.Go(func() { l.fingerprintAll(ctx) })
 	}
 	unread, err = s.src.Bodies(ctx, batch, func(uid mailproof.UID, size int64, body io.Reader) error {
 		return l.take(ctx, uid, size, body)
 	})
-	close(l.queue)
+	close(l.work)
+	close(l.order)
 	l.wait.Wait()
-	if l.err != nil {
-		return nil, l.err // err, if there is one, is its echo
+	if err := l.failure(); err != nil {
+		return nil, err // that of Bodies, if there is one, is its echo
 	}
 	return unread, err
 }
 
-// take brings one body in, on the connection's goroutine.
+func (l *pipeline) failure() error {
+	if err := l.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// take brings one body in, on the connection's goroutine. Of one that is
+// delivered twice the first reading stands.
 func (l *pipeline) take(ctx context.Context, uid mailproof.UID, size int64, body io.Reader) error {
 	if l.stopped() {
 		return ErrStopped
 	}
-	i, ok := slices.BinarySearchFunc(l.batch, uid, func(md mailproof.Metadata, uid mailproof.UID) int { return cmp.Compare(md.UID, uid) })
-	if !ok {
-		return nil // not asked for
-	}
-	if wanted, err := l.wants(uid); err != nil || !wanted {
+	if err := l.failure(); err != nil {
 		return err
 	}
+	i, ok := slices.BinarySearchFunc(l.batch, uid, func(md mailproof.Metadata, uid mailproof.UID) int { return cmp.Compare(md.UID, uid) })
+	if !ok || l.came[i] {
+		return nil // not asked for
+	}
+	r := &readBody{md: l.batch[i], done: make(chan struct{})}
 	if l.Tap == nil && !l.Spool.Small(size) {
-		return l.stream(ctx, l.batch[i], size, body)
+		if err := l.stream(r, size, body); err != nil {
+			return err
+		}
+	} else {
+		var err error
+		if r.body, err = l.Spool.Take(ctx, size, body); err != nil {
+			return fmt.Errorf("uid %d: %w", uid, err)
+		}
+		l.work <- r
 	}
-	b, err := l.Spool.Take(ctx, size, body)
-	if err != nil {
-		return fmt.Errorf("uid %d: %w", uid, err)
-	}
-	l.mu.Lock()
-	l.find(uid).taken = true
-	l.mu.Unlock()
-	l.queue <- readBody{l.came, l.batch[i], b}
-	l.came++
+	l.came[i] = true
+	l.order <- r
 	return nil
 }
 
-// wants reports whether a body is not in hand yet: of one that is delivered
-// twice the first reading stands.
-func (l *pipeline) wants(uid mailproof.UID) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.find(uid)
-	return !e.taken && e.state != readNow, l.err
-}
-
 // stream works on a large body as it comes.
-func (l *pipeline) stream(ctx context.Context, md mailproof.Metadata, size int64, body io.Reader) error {
-	fp, err := l.fp.Compute(body)
-	if err != nil {
+func (l *pipeline) stream(r *readBody, size int64, body io.Reader) (err error) {
+	if r.fp, err = l.fp.Compute(body); err != nil {
 		return err
 	}
-	if fp.Octets != size {
-		return fmt.Errorf("uid %d: %d of %d octets: %w", md.UID, fp.Octets, size, io.ErrUnexpectedEOF)
+	if r.fp.Octets != size {
+		return fmt.Errorf("uid %d: %d of %d octets: %w", r.md.UID, r.fp.Octets, size, io.ErrUnexpectedEOF)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, err = l.keep(ctx, md, fp)
-	return err
-}
-
-func (l *pipeline) work(ctx context.Context) {
-	defer l.wait.Done()
-	h := hashers.Get().(*fingerprint.Hasher)
-	defer hashers.Put(h)
-	for r := range l.queue {
-		l.finish(ctx, h, r)
-	}
+	close(r.done)
+	return nil
 }
 
 var hashers = sync.Pool{New: func() any { return fingerprint.New() }}
 
-// finish fingerprints a body and then, in the order in which the bodies came,
-// records it and offers it to the tap.
-func (l *pipeline) finish(ctx context.Context, h *fingerprint.Hasher, r readBody) {
-	fp, err := l.fingerprint(ctx, h, r.body)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.turn != r.turn {
-		l.turns.Wait()
+// fingerprintAll works on the bodies that came, one after another.
+func (l *pipeline) fingerprintAll(ctx context.Context) {
+	h := hashers.Get().(*fingerprint.Hasher)
+	defer hashers.Put(h)
+	for r := range l.work {
+		if l.failure() == nil {
+			r.fp, r.err = l.fingerprint(ctx, h, r.body)
+		}
+		close(r.done)
 	}
-	defer func() {
-		l.turn++
-		l.turns.Broadcast()
-	}()
-	var m *mailproof.Message
+}
+
+// recordAll takes the bodies in the order in which they came. A failure does not
+// end it: what comes behind is released.
+func (l *pipeline) recordAll(ctx context.Context) {
+	for r := range l.order {
+		<-r.done
+		if err := l.finish(ctx, r); err != nil {
+			l.err.CompareAndSwap(nil, &err)
+		}
+	}
+}
+
+// finish records one body and hands it to the tap, or releases it.
+func (l *pipeline) finish(ctx context.Context, r *readBody) error {
+	err := r.err
 	known := l.find(r.md.UID).known
-	if err == nil && l.err == nil {
-		m, err = l.keep(ctx, r.md, fp)
+	var m *mailproof.Message
+	if err == nil && l.failure() == nil {
+		m, err = l.keep(ctx, r.md, r.fp)
 	}
-	if err == nil && m != nil && l.Tap != nil && !known && fp.Octets == r.md.Size {
-		l.mu.Unlock() // it may wait: what comes meanwhile is taken in
-		l.Tap.Offer(ctx, *m, r.body)
-		l.mu.Lock()
-		return
+	switch {
+	case r.body == nil:
+		return err
+	case err == nil && m != nil && l.Tap != nil && !known && r.fp.Octets == r.md.Size:
+		l.Tap.Offer(ctx, *m, r.body) // it may wait: what comes meanwhile is taken in
+		return nil
 	}
-	if err := errors.Join(err, r.body.Release()); err != nil && l.err == nil {
-		l.err = err
-	}
+	return errors.Join(err, r.body.Release())
 }
 
 // keep records what was read of a message; nil where it proves nothing.

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ const (
 	batchMessages = 100
 	batchMost     = 2000
 	batchShare    = 8
-	batchOctets   = 4 << 20
+	batchOctets   = 2 << 20
 )
 
 // flightDepth is how many batches are on their way at once: while the server
@@ -266,15 +267,17 @@ func (s *Sender) flush(ctx context.Context) error {
 	return nil
 }
 
-// ready is a batch that waits for nothing more, or nil.
+// ready is a batch that waits for nothing more, or nil. Batches that are being
+// filled hold memory that what is yet to come may need: together they take no
+// more than one full one.
 func (s *Sender) ready() *batch {
 	for _, b := range s.batches {
 		if b.full() {
 			return b
 		}
 	}
-	if s.waiting >= maxWaiting {
-		return s.batches[0]
+	if s.waiting >= maxWaiting || s.octets() >= batchOctets {
+		return slices.MaxFunc(s.batches, func(a, b *batch) int { return cmp.Compare(a.octets, b.octets) })
 	}
 	return nil
 }
