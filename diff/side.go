@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/mailproof/mailproof"
@@ -138,10 +139,23 @@ func (s *side) keep(r *mailproof.Row) {
 	switch {
 	case !s.inMem:
 	case len(s.mem) < s.limit:
+		if s.mem == nil {
+			s.mem = make([]mailproof.Row, 0, min(s.present(), s.limit))
+		}
 		s.mem = append(s.mem, *r)
 	default:
 		s.mem, s.inMem, s.whole, s.complete = nil, false, false, false
 	}
+}
+
+// present is how many messages the inventory has by the word of its mailboxes: a
+// hint, no count.
+func (s *side) present() int {
+	var n int64
+	for i := range s.boxes {
+		n += max(s.boxes[i].Present, 0)
+	}
+	return int(min(n, math.MaxInt32))
 }
 
 // dense returns the number of a message that index saw.

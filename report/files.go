@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 )
 
 // The names of the files that WriteFiles writes.
@@ -15,9 +17,10 @@ const (
 	JSONName = "report.json"
 )
 
-// WriteFiles writes report.html, report.pdf and report.json into dir. All
-// three are written beside their goal and synced before the first takes its
-// place, so that an error leaves the files of before, whole, and no rest.
+// WriteFiles writes report.html, report.pdf and report.json into dir, at the
+// same time. All three are written beside their goal and synced before the first
+// takes its place, so that an error leaves the files of before, whole, and no
+// rest.
 func (d *Document) WriteFiles(dir string, opts PDFOptions) (err error) {
 	writers := []struct {
 		name  string
@@ -35,17 +38,22 @@ func (d *Document) WriteFiles(dir string, opts PDFOptions) (err error) {
 			}
 		}
 	}()
-	for _, f := range writers {
-		name, err := writeBeside(dir, f.name, f.write)
-		if name != "" {
-			written = append(written, name)
-		}
-		if err != nil {
-			return fmt.Errorf("report: %s: %w", f.name, err)
-		}
+	names, errs := make([]string, len(writers)), make([]error, len(writers))
+	var wait sync.WaitGroup
+	for i, f := range writers {
+		wait.Go(func() {
+			if names[i], errs[i] = writeBeside(dir, f.name, f.write); errs[i] != nil {
+				errs[i] = fmt.Errorf("report: %s: %w", f.name, errs[i])
+			}
+		})
+	}
+	wait.Wait()
+	written = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	for i, f := range writers {
-		if err := os.Rename(written[i], filepath.Join(dir, f.name)); err != nil {
+		if err := os.Rename(names[i], filepath.Join(dir, f.name)); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
 	}

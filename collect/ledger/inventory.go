@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -117,7 +118,7 @@ func (inv *Inventory) Rows(ctx context.Context, by mailproof.Tier) iter.Seq2[mai
 func (inv *Inventory) rows(ctx context.Context, by mailproof.Tier, emit func(*mailproof.Row) error) (err error) {
 	d := inv.decoder()
 	if by == mailproof.TierNone {
-		return inv.eachMailbox(ctx, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
+		return inv.eachMailbox(ctx, inv.refs, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
 			if err := d.scan(row); err != nil {
 				return err
 			}
@@ -126,7 +127,7 @@ func (inv *Inventory) rows(ctx context.Context, by mailproof.Tier, emit func(*ma
 	}
 	sorter := newSorter(by)
 	defer func() { err = errors.Join(err, sorter.close()) }()
-	err = inv.eachMailbox(ctx, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
+	err = inv.eachMailbox(ctx, inv.refs, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
 		if err := d.scan(row); err != nil || d.state != mailproof.Read {
 			return err
 		}
@@ -145,8 +146,8 @@ func (inv *Inventory) rows(ctx context.Context, by mailproof.Tier, emit func(*ma
 var errEnough = errors.New("enough")
 
 // eachMailbox runs a query over one mailbox after the other.
-func (inv *Inventory) eachMailbox(ctx context.Context, query string, emit func(scanFunc) error) error {
-	for _, ref := range inv.refs {
+func (inv *Inventory) eachMailbox(ctx context.Context, refs []mailboxRef, query string, emit func(scanFunc) error) error {
+	for _, ref := range refs {
 		if ref.epoch == 0 {
 			continue
 		}
@@ -160,11 +161,17 @@ func (inv *Inventory) eachMailbox(ctx context.Context, query string, emit func(s
 // Messages yields every message of the inventory with all that is known of it,
 // in the order of mailbox and UID.
 func (inv *Inventory) Messages(ctx context.Context) iter.Seq2[mailproof.Message, error] {
+	return inv.messages(ctx, inv.refs)
+}
+
+// messages yields those of some mailboxes.
+func (inv *Inventory) messages(ctx context.Context, refs []mailboxRef) iter.Seq2[mailproof.Message, error] {
 	return func(yield func(mailproof.Message, error) bool) {
 		goOn := true
 		query := inv.view.ofMailbox(inv.detailColumns, " LEFT JOIN detail d ON d.message = m.id")
-		err := inv.eachMailbox(ctx, query, func(row scanFunc) error {
-			m, err := inv.message(ctx, row)
+		d := inv.detailDecoder()
+		err := inv.eachMailbox(ctx, refs, query, func(row scanFunc) error {
+			m, err := d.message(ctx, row)
 			if err != nil {
 				return err
 			}
@@ -193,7 +200,7 @@ func (inv *Inventory) Message(ctx context.Context, id int64) (m mailproof.Messag
 	query := inv.view.ofMailbox(inv.detailColumns, " LEFT JOIN detail d ON d.message = m.id")
 	err = inv.r.each(ctx, query, []any{id, id}, func(row scanFunc) error {
 		found = true
-		m, err = inv.message(ctx, row)
+		m, err = inv.detailDecoder().message(ctx, row)
 		return err
 	})
 	if _, known := inv.index[id>>32]; err == nil && (!found || !known) {
@@ -202,10 +209,20 @@ func (inv *Inventory) Message(ctx context.Context, id int64) (m mailproof.Messag
 	return m, explain(inv.r.path, err)
 }
 
-func (inv *Inventory) message(ctx context.Context, scan scanFunc) (m mailproof.Message, err error) {
+// detailDecoder reads the rows of [Inventory.detailColumns] one after the other.
+type detailDecoder struct {
+	*rowDecoder
+	detail sql.RawBytes
+}
+
+func (inv *Inventory) detailDecoder() *detailDecoder {
+	d := &detailDecoder{}
+	d.rowDecoder = inv.decoder(&d.detail)
+	return d
+}
+
+func (d *detailDecoder) message(ctx context.Context, scan scanFunc) (m mailproof.Message, err error) {
 	var r mailproof.Row
-	var detail []byte
-	d := inv.decoder(&detail)
 	err = d.scan(scan)
 	if err == nil {
 		err = d.finish(ctx, func(row *mailproof.Row) error { r = *row; return nil })
@@ -213,6 +230,7 @@ func (inv *Inventory) message(ctx context.Context, scan scanFunc) (m mailproof.M
 	if err != nil {
 		return m, err
 	}
+	inv := d.inv
 	ref := inv.refs[r.Mailbox]
 	m = mailproof.Message{
 		MessageKey: mailproof.MessageKey{Side: inv.scan.Side, Account: inv.scan.Account, Mailbox: ref.scan.Name, UIDValidity: ref.scan.Before.UIDValidity, UID: r.UID},
@@ -223,7 +241,7 @@ func (inv *Inventory) message(ctx context.Context, scan scanFunc) (m mailproof.M
 		return m, nil
 	}
 	m.Fingerprint = mailproof.Fingerprint{Hashes: r.Hashes, Octets: r.Octets}
-	if err := m.Fingerprint.Detail.UnmarshalBinary(detail); err != nil {
+	if err := m.Fingerprint.Detail.UnmarshalBinary(d.detail); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return m, nil

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -60,25 +59,5 @@ func (l *Ledger) Seals(ctx context.Context) ([]Seal, error) {
 // MessagesOf yields the messages of one mailbox, by its index in
 // [Inventory.Mailboxes], with all that is known of them, in the order of UIDs.
 func (inv *Inventory) MessagesOf(ctx context.Context, mailbox int) iter.Seq2[mailproof.Message, error] {
-	return func(yield func(mailproof.Message, error) bool) {
-		epoch := inv.refs[mailbox].epoch
-		if epoch == 0 {
-			return
-		}
-		goOn := true
-		query := inv.view.ofMailbox(inv.detailColumns, " LEFT JOIN detail d ON d.message = m.id")
-		err := inv.r.each(ctx, query, []any{messageID(epoch, 0), lastOf(epoch)}, func(row scanFunc) error {
-			m, err := inv.message(ctx, row)
-			if err != nil {
-				return err
-			}
-			if goOn = yield(m, nil); !goOn {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) && goOn {
-			yield(mailproof.Message{}, explain(inv.r.path, err))
-		}
-	}
+	return inv.messages(ctx, inv.refs[mailbox:mailbox+1])
 }

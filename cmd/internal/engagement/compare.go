@@ -26,6 +26,8 @@ type Comparison struct {
 	Previews []mailproof.Preview // of the accounts whose latest inventory was a preview
 	Depth    mailproof.Depth     // how much was read, of the side of which the least was
 	Took     time.Duration
+
+	lines map[string]*verdictLines // by account: verdicts that were kept for the list of messages
 }
 
 // maxExceptions bounds how many exceptions of one account are listed by name;
@@ -54,19 +56,25 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	listings := make([]*mailproof.Preview, len(names))
 	var mu sync.Mutex // results are streamed one account at a time
 	sampled := map[string]*sampling{}
+	c.lines = map[string]*verdictLines{}
+	kept := 0
 	err = e.eachName(ctx, names, onResult != nil, func(ctx context.Context, i int, name string) error {
-		r, s, p, err := e.compareOne(ctx, name, samples, decided, onResult)
+		one, err := e.compareOne(ctx, name, samples, decided, onResult)
 		if err != nil {
 			return fmt.Errorf("compare account %s: %w", name, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		c.Accounts[i] = r
-		if p != nil {
-			listings[i] = &p.Preview
+		c.Accounts[i] = one.result
+		if one.lines != nil && kept+one.lines.len() <= mostLines {
+			c.lines[name] = one.lines
+			kept += one.lines.len()
 		}
-		if s != nil {
-			sampled[name] = s
+		if one.listed != nil {
+			listings[i] = &one.listed.Preview
+		}
+		if one.sampled != nil {
+			sampled[name] = one.sampled
 		}
 		return nil
 	})
@@ -92,56 +100,80 @@ func (e *Engagement) Compare(ctx context.Context, onResult func(diff.Result) err
 	return c, nil
 }
 
+// compared is what the comparison of one account came to.
+type compared struct {
+	result  mailproof.AccountResult
+	lines   *verdictLines // nil where there are too many
+	sampled *sampling     // nil where the source was not sampled
+	listed  *previewed    // nil where no preview was taken
+}
+
+// keep has the lines of a comparison kept, as long as there are few.
+func (c *compared) keep(next func(diff.Result) error) func(diff.Result) error {
+	return func(r diff.Result) error {
+		switch {
+		case c.lines == nil:
+		case c.lines.len() == mostLines:
+			c.lines = nil
+		default:
+			c.lines.add(r)
+		}
+		if next == nil {
+			return nil
+		}
+		return next(r)
+	}
+}
+
 // compareOne compares one account, counts its sample where the source was
 // sampled, and what its listings show where a preview was taken.
-func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, decided said, onResult func(diff.Result) error) (r mailproof.AccountResult, sampled *sampling, listed *previewed, err error) {
+func (e *Engagement) compareOne(ctx context.Context, name string, samples map[mailproof.PassID]collect.Sample, decided said, onResult func(diff.Result) error) (c compared, err error) {
 	src, dst, done, err := e.inventoriesOf(ctx, name)
 	if err != nil {
-		return r, nil, nil, err
+		return c, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	o, err := e.compareOptions(ctx, name, dst)
 	if err != nil {
-		return r, nil, nil, err
+		return c, err
 	}
-	if listed, err = e.previewOf(ctx, src, dst, o, onResult != nil); err != nil {
-		return r, nil, nil, err
+	if c.listed, err = e.previewOf(ctx, src, dst, o, onResult != nil); err != nil {
+		return c, err
 	}
-	if listed != nil && onResult != nil {
-		onResult = listed.beside(onResult)
+	if c.listed != nil && onResult != nil {
+		onResult = c.listed.beside(onResult)
 	}
-	o.OnResult = onResult
 	o.Dispositions = decided.on(readingsOf(src, dst))
 	if s, ok := samples[src.Scan().Pass]; ok {
-		sampled = newSampling(s)
-		o.OnResult = func(res diff.Result) error {
-			sampled.add(&res)
-			if onResult != nil {
-				return onResult(res)
-			}
-			return nil
-		}
+		c.sampled = newSampling(s)
+		onResult = c.sampled.beside(onResult)
 	}
-	if r, err = diff.Compare(ctx, src, dst, o); err != nil {
-		return r, nil, nil, err
+	c.lines = newVerdictLines(src, dst)
+	o.OnResult = c.keep(onResult)
+	if c.result, err = diff.Compare(ctx, src, dst, o); err != nil {
+		return c, err
 	}
-	if sampled != nil {
-		sampled.unread = !readToEnd(&r)
+	if c.lines != nil {
+		c.lines.sort()
+	}
+	r := &c.result
+	if c.sampled != nil {
+		c.sampled.unread = !readToEnd(r)
 	}
 	changed, err := e.scopeChanged(ctx, src.Scan())
 	if err != nil {
-		return r, nil, nil, err
+		return c, err
 	}
 	r.Findings = decided.accept(append(r.Findings, changed...))
-	if listed != nil {
-		r.Findings = append(r.Findings, listed.shallow(name)) // nobody can accept that
+	if c.listed != nil {
+		r.Findings = append(r.Findings, c.listed.shallow(name)) // nobody can accept that
 	}
 	r.Verdict = mailproof.Roll(r.Findings)
-	if err := e.explainRefusals(ctx, &r); err != nil {
-		return r, nil, nil, err
+	if err := e.explainRefusals(ctx, r); err != nil {
+		return c, err
 	}
-	decided.explain(&r, readingsOf(src, dst))
-	return r, sampled, listed, nil
+	decided.explain(r, readingsOf(src, dst))
+	return c, nil
 }
 
 // readToEnd reports whether every message of the source is listed.

@@ -212,7 +212,7 @@ func (e *Engagement) resultOf(ctx context.Context, target Target, x *Explanation
 		inbox := strings.EqualFold(k.Mailbox, "INBOX") && strings.EqualFold(target.Mailbox, "INBOX")
 		return row != nil && (target.Side == 0 || target.Side == side) && k.UID == target.UID && (k.Mailbox == target.Mailbox || inbox)
 	}
-	_, _, _, err := e.compareOne(ctx, target.Account, nil, said{}, func(r diff.Result) error {
+	_, err := e.compareOne(ctx, target.Account, nil, said{}, func(r diff.Result) error {
 		onSource := at(r.Source, r.SourceRow, mailproof.Source)
 		if !onSource && !at(r.Destination, r.DestinationRow, mailproof.Destination) || found != nil && !onSource {
 			return nil

@@ -76,14 +76,15 @@ func (e *Engagement) history(ctx context.Context, passes []mailproof.Pass) ([]re
 // in the order of folders and UIDs, then what only the destination has.
 //
 // Verdicts come in another order than folders, and the words of a message lie
-// apart from its hashes. So each account is compared once more, its verdicts
-// kept in 24 octets each, and then its inventories are read in their order
-// beside them. What is held at once is one account.
+// apart from its hashes. So its verdicts are kept in 24 octets each, and the
+// inventories are read in their order beside them. Of the first [mostLines]
+// messages of a comparison the verdicts were kept when they were found; the
+// other accounts are compared once more, one at a time.
 func (e *Engagement) messages(ctx context.Context, c Comparison) report.Messages {
 	return func() iter.Seq2[report.Message, error] {
 		return func(yield func(report.Message, error) bool) {
 			for i := range c.Accounts {
-				more, err := e.accountMessages(ctx, &c.Accounts[i], func(m report.Message) bool { return yield(m, nil) })
+				more, err := e.accountMessages(ctx, &c.Accounts[i], c.lines[c.Accounts[i].Account], func(m report.Message) bool { return yield(m, nil) })
 				if err != nil {
 					yield(report.Message{}, err)
 					return
@@ -114,19 +115,41 @@ type line struct {
 	tier      mailproof.Tier
 }
 
-// lines of one account's comparison, by the side whose message they are about.
+// verdictLines are those of one account's comparison, by the side whose message
+// they are about. Once they are sorted nothing changes them.
 type verdictLines struct {
+	passes              [2]mailproof.PassID // of the inventories that were compared
 	source, destination []line
 	texts               []string          // of reasons; the first is empty
 	index               map[string]uint32 // of texts
-	full                map[mailproof.MessageKey]string
 }
+
+func newVerdictLines(src, dst diff.Inventory) *verdictLines {
+	return &verdictLines{passes: passesOf(src, dst), texts: []string{""}, index: map[string]uint32{"": 0}}
+}
+
+func passesOf(src, dst diff.Inventory) [2]mailproof.PassID {
+	return [2]mailproof.PassID{src.Scan().Pass, dst.Scan().Pass}
+}
+
+// sort brings the lines into the order of folders and UIDs.
+func (v *verdictLines) sort() {
+	for _, lines := range [][]line{v.source, v.destination} {
+		slices.SortFunc(lines, func(a, b line) int { return a.at.compare(b.at) })
+	}
+}
+
+func (v *verdictLines) len() int { return len(v.source) + len(v.destination) }
+
+// mostLines bounds how many verdicts of one comparison are kept for the list of
+// messages.
+const mostLines = 200_000
 
 // mostTexts bounds the different texts of evidence that are kept of one
 // account; a text beyond them is cut to its codes.
 const mostTexts = 200_000
 
-func (v *verdictLines) add(r diff.Result) error {
+func (v *verdictLines) add(r diff.Result) {
 	l := line{verdict: r.Verdict, tier: r.Tier, reasons: v.text(reasonsText(&r, true))}
 	if l.reasons == 0 && len(v.texts) >= mostTexts {
 		l.reasons = v.text(reasonsText(&r, false))
@@ -142,7 +165,6 @@ func (v *verdictLines) add(r diff.Result) error {
 		l.at = place{uint32(r.DestinationRow.Mailbox), r.DestinationRow.UID}
 		v.destination = append(v.destination, l)
 	}
-	return nil
 }
 
 // text keeps a text once and returns its number, 0 where there is no room or no
@@ -171,30 +193,45 @@ func reasonsText(r *diff.Result, evidence bool) string {
 	return strings.Join(parts, "; ")
 }
 
-// accountMessages yields the messages of one account. It reports whether more
-// are wanted.
-func (e *Engagement) accountMessages(ctx context.Context, a *mailproof.AccountResult, yield func(report.Message) bool) (more bool, err error) {
+// accountMessages yields the messages of one account, whose lines may have been
+// kept. It reports whether more are wanted.
+func (e *Engagement) accountMessages(ctx context.Context, a *mailproof.AccountResult, kept *verdictLines, yield func(report.Message) bool) (more bool, err error) {
 	src, dst, done, err := e.inventoriesOf(ctx, a.Account)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	o, err := e.compareOptions(ctx, a.Account, dst)
-	if err != nil {
-		return false, err
+	v := kept
+	if v == nil || v.passes != passesOf(src, dst) {
+		if v, err = e.verdictLines(ctx, a.Account, src, dst); err != nil {
+			return false, fmt.Errorf("list of account %s: %w", a.Account, err)
+		}
 	}
-	v := &verdictLines{texts: []string{""}, index: map[string]uint32{"": 0}, full: map[mailproof.MessageKey]string{}}
-	o.MaxExceptions, o.OnResult = -1, v.add
-	if _, err := diff.Compare(ctx, src, dst, o); err != nil {
-		return false, fmt.Errorf("list of account %s: %w", a.Account, err)
-	}
+	numbers := make(map[mailproof.MessageKey]string, len(a.Exceptions))
 	for i := range a.Exceptions {
-		v.full[a.Exceptions[i].Key] = a.Exceptions[i].ID
+		numbers[a.Exceptions[i].Key] = a.Exceptions[i].ID
 	}
-	if more, err = v.of(ctx, src, dst, v.source, yield); err != nil || !more {
+	numbered := func(m report.Message) bool {
+		m.Exception = numbers[m.Key]
+		return yield(m)
+	}
+	if more, err = v.of(ctx, src, dst, v.source, numbered); err != nil || !more {
 		return false, err
 	}
-	return v.of(ctx, dst, src, v.destination, yield)
+	return v.of(ctx, dst, src, v.destination, numbered)
+}
+
+// verdictLines compares an account for its lines.
+func (e *Engagement) verdictLines(ctx context.Context, account string, src, dst diff.Inventory) (*verdictLines, error) {
+	o, err := e.compareOptions(ctx, account, dst)
+	if err != nil {
+		return nil, err
+	}
+	v := newVerdictLines(src, dst)
+	o.MaxExceptions, o.OnResult = -1, func(r diff.Result) error { v.add(r); return nil }
+	_, err = diff.Compare(ctx, src, dst, o)
+	v.sort()
+	return v, err
 }
 
 // detailed is an inventory that tells all that is known of its messages.
@@ -203,12 +240,11 @@ type detailed interface {
 	Messages(ctx context.Context) iter.Seq2[mailproof.Message, error]
 }
 
-// of walks through an inventory beside the lines that are about it.
+// of walks through an inventory beside the sorted lines that are about it.
 func (v *verdictLines) of(ctx context.Context, inv, other diff.Inventory, lines []line, yield func(report.Message) bool) (more bool, err error) {
 	if len(lines) == 0 {
 		return true, nil
 	}
-	slices.SortFunc(lines, func(a, b line) int { return a.at.compare(b.at) })
 	mailboxes, others := inv.Mailboxes(), other.Mailboxes()
 	next := 0
 	bare := func(l line) report.Message {
@@ -216,7 +252,6 @@ func (v *verdictLines) of(ctx context.Context, inv, other diff.Inventory, lines 
 		if l.other.uid != 0 {
 			m.Counterpart = keyAt(other, others, l.other)
 		}
-		m.Exception = v.full[m.Key]
 		return m
 	}
 	if with, ok := diff.Beneath[detailed](inv); ok {

@@ -118,6 +118,17 @@ func newSampling(s collect.Sample) *sampling {
 	return &sampling{Sample: s, lowest: collect.NewLowest(s.Number)}
 }
 
+// beside takes the verdicts, and hands them on to next, if there is one.
+func (s *sampling) beside(next func(diff.Result) error) func(diff.Result) error {
+	return func(r diff.Result) error {
+		s.add(&r)
+		if next == nil {
+			return nil
+		}
+		return next(r)
+	}
+}
+
 // add takes the verdict on one message.
 func (s *sampling) add(r *diff.Result) {
 	if r.SourceRow == nil || r.Verdict == mailproof.Excluded {
