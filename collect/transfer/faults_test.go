@@ -31,6 +31,7 @@ type faulty struct {
 	after   float64 // of a command to be cut off when its messages are stored
 	refused map[mailproof.Hash]bool
 	alters  bool // stores other octets than it was given
+	further int  // connections that may be had beside the first
 }
 
 func newFaulty(t *testing.T, seed uint64, messages int, hide ...string) *faulty {
@@ -92,8 +93,33 @@ func (f *faulty) run(steps []mailproof.Step) (Summary, *journal, error) {
 	}
 	defer w.Close()
 	j := &journal{t: f.t}
-	sum, err := Run(f.t.Context(), f.src, w, j, each(steps), options())
+	sum, err := Run(f.t.Context(), f.src, w, j, each(steps), with(func(o *Options) {
+		if f.further > 0 {
+			o.More, o.WorthMore = f.more(), 1
+		}
+	}))
 	return sum, j, err
+}
+
+// more dials further connections, within their number.
+func (f *faulty) more() func(context.Context) (Destination, func(), bool) {
+	room := make(chan struct{}, f.further)
+	return func(ctx context.Context) (Destination, func(), bool) {
+		select {
+		case room <- struct{}{}:
+		default:
+			return nil, nil, false
+		}
+		w, err := imapconn.DialWriter(ctx, imapconn.Config{Endpoint: f.server.Endpoint("anna"), Password: mailproof.NewSecret("pw")})
+		if err != nil {
+			<-room
+			return nil, nil, false
+		}
+		return w, func() {
+			_ = w.Close() // it may be lost
+			<-room
+		}, true
+	}
 }
 
 func keyOf(mailbox string, t0 mailproof.Hash) string { return mailbox + " " + t0.String() }
@@ -152,11 +178,21 @@ func TestNeverTwiceNeverLost(t *testing.T) {
 	if os.Getenv("MAILPROOF_LONG") != "" {
 		seeds = 100
 	}
+	type form struct {
+		hide    []string
+		further int
+	}
+	forms := map[string]form{}
 	for name, hide := range capabilitySets {
+		forms[name] = form{hide: hide}
+		forms[name+", over several connections"] = form{hide, 3}
+	}
+	for name, form := range forms {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(seeds) {
-				f := newFaulty(t, seed, 250, hide...)
+				f := newFaulty(t, seed, 250, form.hide...)
+				f.further = form.further
 				f.before, f.after = f.chance.Float64()*0.02, f.chance.Float64()*0.3
 				if seed%2 == 1 {
 					for i := range f.steps {

@@ -105,6 +105,7 @@ func (s *Sender) label(ctx context.Context) error {
 	if err := s.prepareCopy(ctx, f); err != nil {
 		return errors.Join(err, releaseAll(now))
 	}
+	f.floor = s.box(now[0].Step.Target).top
 	f.receipts, f.err = s.copier.CopyMessages(ctx, from.mailbox, from.validity, uids, now[0].Step.Target)
 	for i, r := range f.receipts {
 		switch r.Fate {

@@ -5,24 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/mailproof/mailproof"
 )
 
-// box is what the sender knows of a destination mailbox: where what it adds
-// begins.
+// floor is a place in a mailbox: whatever was sent since it was known gets this
+// UID or a higher one, as a server gives them in ascending order (RFC 9051
+// §2.3.1.1), over whichever connection it comes and in whichever order the
+// answers do. So each batch has the floor that was known when it was begun, and
+// after a lost answer is looked for from there on.
+//
+// A floor rests on what the server told of the mailbox, or on an APPENDUID: then
+// the message below it is read too, and must be there, and be none of those that
+// are looked for. A server whose UIDs are not true would else hide a message that
+// has arrived, and it would be sent twice.
+type floor struct {
+	uid mailproof.UID
+	t0  mailproof.Hash // of the message uid-1, where an APPENDUID said so
+}
+
+// box is what the sender knows of a destination mailbox.
 type box struct {
 	known    bool
 	refused  string // why it could not be created
 	created  bool   // by this pass
 	validity uint32
-	next     mailproof.UID // every message added and not acknowledged yet gets this UID or a higher one
-	// unnumbered are messages that were acknowledged without a UID since next:
-	// they are found among the new ones and are nobody's doubt.
+	top      floor // of what is sent from now on
+	// numbered are the UIDs of messages that were acknowledged and may lie above
+	// the floor of what is in the air; unnumbered are messages that were
+	// acknowledged without a UID since top was known, count of them. Both are
+	// found among the new ones and are nobody's doubt.
+	numbered   map[mailproof.UID]bool
 	unnumbered map[mailproof.Hash]int
 	count      int
-	exists     int // messages in it
+	raised     bool   // top rests on an APPENDUID
+	untrue     string // why the numbers of the server prove nothing
+	base       int    // messages in it when the server told where it ends
+	exists     int    // messages in it
 }
 
 // batch is how many messages are sent to it at once.
@@ -35,8 +56,14 @@ const maxUnnumbered = 2000
 // know records where a mailbox ends before anything is added to it.
 func (s *Sender) know(ctx context.Context, target string) error {
 	b := s.box(target)
-	if b.known && (b.count < maxUnnumbered || len(s.flights) > 0) {
+	if b.known && b.count < maxUnnumbered {
 		return nil
+	}
+	if b.known {
+		// What is in the air may lie on either side of what it says.
+		if err := s.land(ctx, 0); err != nil {
+			return err
+		}
 	}
 	if !b.known && s.o.State != nil {
 		if state, ok := s.o.State(target); ok {
@@ -70,38 +97,80 @@ func (s *Sender) box(target string) *box {
 	return b
 }
 
+// set takes over what the server says of a mailbox.
 func (b *box) set(state mailproof.MailboxState) {
-	b.known, b.validity, b.next = true, state.UIDValidity, max(state.UIDNext, 1)
-	b.unnumbered, b.count, b.exists = nil, 0, int(state.Exists)
+	b.known, b.validity, b.exists, b.base = true, state.UIDValidity, int(state.Exists), int(state.Exists)
+	b.settle(max(state.UIDNext, 1))
 }
 
-// added takes note of an acknowledged message. The server carries out what is
-// on one connection in order, so that everything that is answered later has a
-// higher UID.
-func (b *box) added(t0 mailproof.Hash, r mailproof.Receipt) {
+// settle says that everything below a UID is accounted for, and nothing above it
+// was added by us.
+func (b *box) settle(next mailproof.UID) {
+	b.top, b.raised, b.untrue = floor{uid: next}, false, ""
+	b.numbered, b.unnumbered, b.count = nil, nil, 0
+}
+
+// added takes note of a message that was acknowledged, of a batch with a floor.
+func (b *box) added(t0 mailproof.Hash, r mailproof.Receipt, from floor) {
 	b.exists++
-	if r.UID != 0 && (b.validity == 0 || b.validity == r.UIDValidity) {
-		b.validity = r.UIDValidity
-		b.upTo(r.UID)
+	if r.UID == 0 || b.validity != 0 && b.validity != r.UIDValidity {
+		b.note(t0)
 		return
 	}
-	b.note(t0)
+	b.validity = r.UIDValidity
+	switch {
+	case r.UID == math.MaxUint32: // there is none above it
+		b.untrue = fmt.Sprintf("APPENDUID names UID %d", r.UID)
+		return
+	case r.UID < from.uid:
+		b.untrue = fmt.Sprintf("APPENDUID names UID %d, below one that was given before", r.UID)
+	case b.numbered[r.UID]:
+		b.untrue = fmt.Sprintf("APPENDUID names UID %d twice", r.UID)
+	case b.count > 0:
+		b.untrue = "APPENDUID names some of the messages and others not"
+	}
+	b.number(r.UID)
+	if r.UID >= b.top.uid {
+		b.top, b.raised = floor{r.UID + 1, t0}, true
+	}
 }
 
-// note takes note of a message that is there at or above next.
+// note takes note of a message that is there, under a UID that nobody said.
 func (b *box) note(t0 mailproof.Hash) {
 	if b.unnumbered == nil {
 		b.unnumbered = map[mailproof.Hash]int{}
 	}
 	b.unnumbered[t0]++
 	b.count++
+	if b.raised {
+		b.untrue = "APPENDUID names some of the messages and others not"
+	}
 }
 
-// upTo says that everything up to a UID is accounted for, and with it all that
-// was noted: it was there before.
-func (b *box) upTo(uid mailproof.UID) {
-	if uid >= b.next {
-		b.next, b.unnumbered, b.count = uid+1, nil, 0
+func (b *box) number(uid mailproof.UID) {
+	if b.numbered == nil {
+		b.numbered = map[mailproof.UID]bool{}
+	}
+	b.numbered[uid] = true
+}
+
+// forget drops the UIDs below everything that is in the air.
+func (s *Sender) forget() {
+	for target, b := range s.boxes {
+		if len(b.numbered) == 0 {
+			continue
+		}
+		low := b.top.uid
+		for _, f := range s.flights {
+			if f.messages[0].Step.Target == target {
+				low = min(low, f.floor.uid)
+			}
+		}
+		for uid := range b.numbered {
+			if uid < low {
+				delete(b.numbered, uid)
+			}
+		}
 	}
 }
 
@@ -117,6 +186,9 @@ func (s *Sender) recover(ctx context.Context, doubt []pending, lost error) error
 		s.losses++
 		if ctx.Err() != nil || endsForGood(lost) || s.losses >= mostLosses(lost) {
 			return errors.Join(lost, s.giveUp(ctx, doubt, lost))
+		}
+		if s.several != nil && mailproof.ThrottleOf(lost).Kind == mailproof.ThrottleConnections {
+			s.several.fewer()
 		}
 		if err := s.pause(ctx, lost); err != nil {
 			return errors.Join(err, s.giveUp(ctx, doubt, lost))
@@ -183,7 +255,7 @@ func (s *Sender) pause(ctx context.Context, cause error) error {
 // A message over which alone the connection was lost several times is left to
 // the next pass, so that the others get through.
 func (s *Sender) reconcile(ctx context.Context, target string, doubt []pending, lost error) error {
-	found, highest, strangers, err := s.lookFor(ctx, target, doubt)
+	found, next, strangers, err := s.lookFor(ctx, target, doubt)
 	if err != nil {
 		return err
 	}
@@ -206,8 +278,8 @@ func (s *Sender) reconcile(ctx context.Context, target string, doubt []pending, 
 	if err := s.confirmed(ctx, there, uids); err != nil {
 		return errors.Join(err, s.giveUp(ctx, append(again, undecided...), err))
 	}
-	if strangers == "" {
-		s.box(target).upTo(highest)
+	if next != 0 {
+		s.box(target).settle(next)
 	}
 	s.again = append(s.again, messagesOf(again)...)
 	s.tickets(again)
@@ -238,7 +310,8 @@ func (s *Sender) confirmed(ctx context.Context, there []pending, uids []mailproo
 	results := make([]mailproof.StepResult, len(there))
 	tickets := make([]int64, len(there))
 	for i, p := range there {
-		b.note(p.Step.T0)
+		b.exists++
+		b.number(uids[i])
 		tickets[i] = p.ticket
 		results[i] = mailproof.StepResult{Step: p.Step, State: mailproof.StepDone, UIDValidity: b.validity, UID: uids[i], Octets: p.Step.Size, Finished: now()}
 	}
@@ -252,29 +325,33 @@ type arrival struct {
 }
 
 // lookFor reads what is new in a mailbox. found has the UID of each message of
-// doubt that is there, else 0; strangers says what is there beside them and
-// highest is the last UID, where all are accounted for.
-func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (found []mailproof.UID, highest mailproof.UID, strangers string, err error) {
-	open := false
-	for _, p := range doubt {
-		open = open || p.fate != mailproof.FateNotSent
-	}
+// doubt that is there, else 0; strangers says what is there beside them. next is
+// where the mailbox ends when all are accounted for, else 0.
+func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (found []mailproof.UID, next mailproof.UID, strangers string, err error) {
 	found = make([]mailproof.UID, len(doubt))
-	if !open {
-		return found, highest, "", nil
+	var from floor
+	for _, p := range doubt {
+		if p.fate != mailproof.FateNotSent && (from.uid == 0 || p.floor.uid < from.uid) {
+			from = p.floor
+		}
+	}
+	if from.uid == 0 {
+		return found, 0, "", nil
 	}
 	b := s.box(target)
-	var last []arrival
+	last := 0
 	for look := 0; ; look++ {
-		now, why, err := s.arrivals(ctx, target, b)
-		if err != nil || why != "" {
-			return found, 0, why, err
+		now, err := s.arrivals(ctx, target, b, from)
+		if err != nil || now.why != "" {
+			return found, 0, now.why, err
+		}
+		for _, p := range doubt {
+			if now.below.uid != 0 && now.below.t0 == p.Step.T0 && p.Step.T0 != from.t0 {
+				return found, 0, fmt.Sprintf("UID %d of %q is not the message that APPENDUID said it is", now.below.uid, target), nil
+			}
 		}
 		var strange int
-		found, strange = match(doubt, now, b.unnumbered)
-		for _, a := range now {
-			highest = max(highest, a.uid)
-		}
+		found, strange = match(doubt, now.list, b)
 		missing := 0
 		for _, uid := range found {
 			if uid == 0 {
@@ -286,13 +363,14 @@ func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (f
 		}
 		// The server may still be at work on what it had received when the
 		// connection ended: what is missing must be missing twice.
-		if missing == 0 || doubt[0].refused > 0 || look > 0 && len(now) == len(last) {
-			return found, highest, "", nil
+		if missing == 0 || doubt[0].refused > 0 || look > 0 && len(now.list) == last {
+			b.base = now.exists
+			return found, now.next, "", nil
 		}
 		if look == 10 {
 			return found, 0, fmt.Sprintf("%q does not hold still", target), nil
 		}
-		last = now
+		last = len(now.list)
 		if err := s.settleDown(ctx); err != nil {
 			return found, 0, "", err
 		}
@@ -311,42 +389,85 @@ func (s *Sender) settleDown(ctx context.Context) error {
 	}
 }
 
-// arrivals reads what is new in a mailbox. why says that nothing can be
-// concluded from it.
-func (s *Sender) arrivals(ctx context.Context, target string, b *box) (list []arrival, why string, err error) {
-	state, err := s.dst.ReadSince(ctx, target, b.next, func(uid mailproof.UID, size int64, body io.Reader) error {
-		if body == nil {
-			list = append(list, arrival{uid: uid})
+// arrivals is what is new in a mailbox.
+type arrivals struct {
+	list   []arrival
+	below  arrival       // the message under the floor, where the floor rests on one
+	next   mailproof.UID // where the mailbox ends
+	exists int           // messages in it
+	why    string        // why nothing can be concluded
+}
+
+// arrivals reads what is new in a mailbox since a floor was known.
+func (s *Sender) arrivals(ctx context.Context, target string, b *box, from floor) (now arrivals, err error) {
+	now.next = from.uid
+	if b.untrue != "" {
+		now.why = fmt.Sprintf("%q: %s", target, b.untrue)
+		return now, nil
+	}
+	first := from.uid
+	if !from.t0.IsZero() {
+		first--
+	}
+	state, err := s.dst.ReadSince(ctx, target, first, func(uid mailproof.UID, size int64, body io.Reader) error {
+		a := arrival{uid: uid}
+		if body != nil {
+			h := newHash()
+			n, err := io.Copy(h, body)
+			if err != nil {
+				return err
+			}
+			if n != size {
+				return fmt.Errorf("uid %d: %d of %d octets: %w", uid, n, size, io.ErrUnexpectedEOF)
+			}
+			a.t0 = hashOf(h.Sum(nil))
+		}
+		if uid < from.uid {
+			now.below = a
 			return nil
 		}
-		h := newHash()
-		n, err := io.Copy(h, body)
-		if err != nil {
-			return err
-		}
-		if n != size {
-			return fmt.Errorf("uid %d: %d of %d octets: %w", uid, n, size, io.ErrUnexpectedEOF)
-		}
-		list = append(list, arrival{uid, hashOf(h.Sum(nil))})
+		now.next = max(now.next, uid+1)
+		now.list = append(now.list, a)
 		return nil
 	})
+	now.exists = int(state.Exists)
 	switch {
 	case mailproof.KindOf(err) == mailproof.ErrNoMailbox:
-		return nil, "", nil // deleted under us: nothing of it is there
+		return arrivals{next: from.uid}, nil // deleted under us: nothing of it is there
 	case err != nil && endsAccount(err):
-		return nil, "", fmt.Errorf("destination folder %q: %w", target, err)
+		return now, fmt.Errorf("destination folder %q: %w", target, err)
 	case err != nil:
-		return nil, fmt.Sprintf("%q cannot be read: %v", target, err), nil
+		now.why = fmt.Sprintf("%q cannot be read: %v", target, err)
 	case b.validity != 0 && state.UIDValidity != b.validity:
-		return nil, fmt.Sprintf("UIDVALIDITY of %q changed from %d to %d", target, b.validity, state.UIDValidity), nil
+		now.why = fmt.Sprintf("UIDVALIDITY of %q changed from %d to %d", target, b.validity, state.UIDValidity)
+	case first < from.uid && now.below.uid == 0:
+		now.why = fmt.Sprintf("there is no UID %d in %q, of which APPENDUID spoke", first, target)
+	case first == from.uid && now.exists > b.base+len(now.list):
+		now.why = fmt.Sprintf("%q has messages below its UIDNEXT of %d that were not there", target, from.uid)
+	default:
+		b.validity = state.UIDValidity
+		now.why = b.unfound(target, from, now.list)
 	}
-	b.validity = state.UIDValidity
-	return list, "", nil
+	return now, nil
+}
+
+// unfound says which message is not where APPENDUID said it is.
+func (b *box) unfound(target string, from floor, list []arrival) (why string) {
+	there := make(map[mailproof.UID]bool, len(list))
+	for _, a := range list {
+		there[a.uid] = true
+	}
+	for uid := range b.numbered {
+		if uid >= from.uid && !there[uid] {
+			return fmt.Sprintf("there is no UID %d in %q, of which APPENDUID spoke", uid, target)
+		}
+	}
+	return ""
 }
 
 // match assigns arrivals to messages by content, each once, and counts those
 // that nobody accounts for.
-func match(doubt []pending, arrivals []arrival, unnumbered map[mailproof.Hash]int) (found []mailproof.UID, strangers int) {
+func match(doubt []pending, arrivals []arrival, b *box) (found []mailproof.UID, strangers int) {
 	found = make([]mailproof.UID, len(doubt))
 	waiting := map[mailproof.Hash][]int{}
 	for i, p := range doubt {
@@ -356,8 +477,11 @@ func match(doubt []pending, arrivals []arrival, unnumbered map[mailproof.Hash]in
 	}
 	explained := map[mailproof.Hash]int{}
 	for _, a := range arrivals {
-		// Acknowledged ones came first.
-		if explained[a.t0] < unnumbered[a.t0] {
+		// Acknowledged ones are nobody's doubt.
+		if b.numbered[a.uid] {
+			continue
+		}
+		if explained[a.t0] < b.unnumbered[a.t0] {
 			explained[a.t0]++
 			continue
 		}

@@ -47,9 +47,9 @@ const flightDepth = 2
 // idle.
 const linger = 3 * time.Millisecond
 
-// Sender appends messages to one account over one connection, in the order in
-// which they come, many at a time. One goroutine sends; Send may be called by
-// many.
+// Sender appends messages to one account, in the order in which they come, many
+// at a time, over one connection or, with [Options.More], over several. One
+// goroutine decides what is sent; Send may be called by many.
 //
 // A batch is journalled, as a whole and on disk, before its first octet is
 // sent. Its results are journalled behind: a result that a crash takes away
@@ -58,6 +58,7 @@ const linger = 3 * time.Millisecond
 type Sender struct {
 	o       Options
 	dst     Destination
+	several *several // dst, where it may be several connections; else nil
 	journal Journal
 	in      chan work
 	ended   chan struct{}
@@ -106,6 +107,7 @@ const maxWaiting = 2 * batchMost
 type flight struct {
 	messages []Message
 	tickets  []int64
+	floor    floor
 	end      chan struct{}
 	receipts []mailproof.Receipt
 	err      error
@@ -117,6 +119,10 @@ func NewSender(ctx context.Context, dst Destination, j Journal, o Options) *Send
 	s := &Sender{o: o.withDefaults(), dst: dst, journal: j, in: make(chan work, batchMessages), ended: make(chan struct{}), boxes: map[string]*box{}, room: -1}
 	if o.Labels != nil {
 		s.copier, _ = dst.(Copier)
+	}
+	if o.More != nil {
+		s.several = newSeveral(dst, s.o)
+		s.dst = s.several
 	}
 	go s.loop(ctx)
 	return s
@@ -176,6 +182,9 @@ func (s *Sender) loop(ctx context.Context) {
 		}
 	}
 	s.abandon(ctx)
+	if s.several != nil {
+		s.several.close()
+	}
 }
 
 // turn does the next thing there is to do. more is false at the end.
@@ -419,6 +428,7 @@ func (s *Sender) launch(ctx context.Context, f *flight, singly bool) {
 	for i, m := range f.messages {
 		out[i] = mailproof.Outgoing{Flags: m.Step.Flags, InternalDate: m.Step.InternalDate, Size: m.Step.Size, Body: m.Body.Reader()}
 	}
+	f.floor = s.box(f.messages[0].Step.Target).top
 	s.flights = append(s.flights, f)
 	wait, err := s.dst.StartAppend(ctx, f.messages[0].Step.Target, out, singly)
 	if err != nil {
@@ -456,6 +466,7 @@ func (s *Sender) land(ctx context.Context, leave int) error {
 		}
 	}
 	if len(doubt) == 0 && lost == nil {
+		s.forget()
 		return nil
 	}
 	return s.recover(ctx, doubt, lost)
@@ -465,6 +476,7 @@ func (s *Sender) land(ctx context.Context, leave int) error {
 type pending struct {
 	Message
 	ticket  int64
+	floor   floor // of the flight that it was in
 	fate    mailproof.Fate
 	refused int // messages of the batch that was refused as a whole; 0: it was not
 	blamed  int // how often the connection was lost over it alone
@@ -480,6 +492,7 @@ func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err err
 		m := f.messages[i]
 		if r.Fate == mailproof.FateRefused {
 			if p, again := s.bear(ctx, m, f.tickets[i], r.Err); again {
+				p.floor = f.floor
 				open = append(open, p)
 				continue
 			}
@@ -487,11 +500,11 @@ func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err err
 		switch {
 		case r.Fate == mailproof.FateAdded:
 			s.losses = 0
-			s.boxes[m.Step.Target].added(m.Step.T0, r)
+			s.box(m.Step.Target).added(m.Step.T0, r, f.floor)
 			s.arrived(&m.Step, r.UIDValidity, r.UID)
 			results = append(results, mailproof.StepResult{Step: m.Step, State: mailproof.StepDone, UIDValidity: r.UIDValidity, UID: r.UID, Octets: m.Step.Size, Finished: now()})
 		case r.Fate == mailproof.FateRefused && r.Whole && worthSingly(r.Err):
-			open = append(open, pending{Message: m, ticket: f.tickets[i], fate: r.Fate, refused: len(f.messages)})
+			open = append(open, pending{Message: m, ticket: f.tickets[i], floor: f.floor, fate: r.Fate, refused: len(f.messages)})
 			continue
 		case r.Fate == mailproof.FateRefused:
 			results = append(results, resultOf(m.Step, r.Err))
@@ -499,7 +512,7 @@ func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err err
 				err = r.Err
 			}
 		default:
-			open = append(open, pending{Message: m, ticket: f.tickets[i], fate: r.Fate})
+			open = append(open, pending{Message: m, ticket: f.tickets[i], floor: f.floor, fate: r.Fate})
 			continue
 		}
 		messages, tickets = append(messages, m), append(tickets, f.tickets[i])

@@ -16,7 +16,8 @@
 //
 // [Run] fetches what a plan names. A [Sender] takes whole messages from
 // whoever has them and appends them, a batch at a time: MULTIAPPEND (RFC 3502)
-// where it is offered, else many commands in flight (RFC 7888). A batch that
+// where it is offered, else many commands in flight (RFC 7888), else, and where
+// the server is slow over each of them, over several connections. A batch that
 // is refused as a whole is sent again message by message, so that only what
 // the server minds stays behind.
 //
@@ -119,10 +120,16 @@ type Options struct {
 	Labels func(mailbox string) bool
 	// State is what is known of a destination mailbox from an inventory that
 	// is younger than anything that was sent; nil, or false: it is asked for.
-	State    func(mailbox string) (mailproof.MailboxState, bool)
-	Limiter  Limiter // nil: none
-	Progress mailproof.Progress
-	Stop     <-chan struct{} // asks to end at the next message boundary, when closed
+	State func(mailbox string) (mailproof.MailboxState, bool)
+	// More gives a further connection to the destination, or none for now, where
+	// several of them take messages faster than one; done gives it back. Nil: one is
+	// as fast as any number. WorthMore is how long a batch may be under way before
+	// another one is asked for; 0 means a fifth of a second.
+	More      func(ctx context.Context) (dst Destination, done func(), ok bool)
+	WorthMore time.Duration
+	Limiter   Limiter // nil: none
+	Progress  mailproof.Progress
+	Stop      <-chan struct{} // asks to end at the next message boundary, when closed
 	// Pause is how long is waited after a lost connection, the first time; it
 	// doubles from loss to loss. Settle is how long a server is given to finish
 	// what it had received. 0 means half a second and two seconds.
@@ -137,6 +144,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Settle <= 0 {
 		o.Settle = 2 * time.Second
+	}
+	if o.WorthMore <= 0 {
+		o.WorthMore = worthMore
 	}
 	return o
 }

@@ -1,0 +1,166 @@
+package transfer
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/mailproof/mailproof"
+)
+
+// oddDestination stores what it is given and answers as a test wants it to.
+type oddDestination struct {
+	*fakeDestination
+	batches int
+	answer  func(batch int, receipts []mailproof.Receipt) error
+	second  chan struct{} // closed when the second batch was sent
+	state   func(s *mailproof.MailboxState)
+}
+
+func (d *oddDestination) StartAppend(ctx context.Context, mailbox string, batch []mailproof.Outgoing, singly bool) (func(context.Context) ([]mailproof.Receipt, error), error) {
+	wait, err := d.fakeDestination.StartAppend(ctx, mailbox, batch, singly)
+	d.batches++
+	n := d.batches
+	if n == 2 {
+		close(d.second)
+	}
+	return func(ctx context.Context) ([]mailproof.Receipt, error) {
+		if n == 1 {
+			<-d.second
+		}
+		receipts, err := wait(ctx)
+		if err == nil {
+			err = d.answer(n, receipts)
+		}
+		return receipts, err
+	}, err
+}
+
+func (d *oddDestination) State(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
+	state, err := d.fakeDestination.State(ctx, mailbox)
+	if d.state != nil {
+		d.state(&state)
+	}
+	return state, err
+}
+
+// ReadSince tells of EXISTS, too.
+func (d *oddDestination) ReadSince(ctx context.Context, mailbox string, from mailproof.UID, read func(mailproof.UID, int64, io.Reader) error) (mailproof.MailboxState, error) {
+	state, err := d.fakeDestination.ReadSince(ctx, mailbox, from, read)
+	state.Exists = uint32(len(d.mailboxes[mailbox]))
+	return state, err
+}
+
+// lose makes the fate of messages unknown, as when the connection ends before
+// their answer.
+func lose(receipts []mailproof.Receipt) error {
+	clear(receipts)
+	return errGone
+}
+
+// A batch whose answer was lost lies below one that was sent behind it and
+// acknowledged: it is looked for where it was sent, and not sent again. So is a
+// message of a batch whose other answers came, in whatever order.
+func TestLostBelowAcknowledged(t *testing.T) {
+	for name, answer := range map[string]func(int, []mailproof.Receipt) error{
+		"a whole batch": func(batch int, r []mailproof.Receipt) error {
+			if batch == 1 {
+				return lose(r)
+			}
+			return nil
+		},
+		"out of order": func(batch int, r []mailproof.Receipt) error {
+			if batch == 1 {
+				return lose(r[len(r)/9 : len(r)/2])
+			}
+			return nil
+		},
+		"both": func(batch int, r []mailproof.Receipt) error {
+			if batch <= 2 {
+				return lose(r[len(r)/9*batch : len(r)*8/9])
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src, dst, steps := world(250)
+			odd := &oddDestination{fakeDestination: dst, second: make(chan struct{}), answer: answer}
+			sum, err := Run(t.Context(), src, odd, &journal{t: t}, each(steps), options())
+			if err != nil || sum.Appended != 250 || sum.Failed != 0 {
+				t.Errorf("%+v, %v", sum, err)
+			}
+			checkIntact(t, src, dst, 250)
+		})
+	}
+}
+
+// A server whose numbers are not true, and which hangs up before it answers: no
+// message is sent twice on their account. What cannot be told is left to the next
+// inventory, and the rest goes on.
+func TestUntrueNumbers(t *testing.T) {
+	each1 := func(f func(r *mailproof.Receipt)) func(int, []mailproof.Receipt) {
+		return func(_ int, receipts []mailproof.Receipt) {
+			for i := range receipts {
+				f(&receipts[i])
+			}
+		}
+	}
+	for name, lie := range map[string]struct {
+		uids  func(batch int, receipts []mailproof.Receipt)
+		state func(s *mailproof.MailboxState)
+	}{
+		"true":              {uids: func(int, []mailproof.Receipt) {}},
+		"far too high":      {uids: each1(func(r *mailproof.Receipt) { r.UID += 1000 })},
+		"a batch too high":  {uids: each1(func(r *mailproof.Receipt) { r.UID += 100 })},
+		"one too high":      {uids: each1(func(r *mailproof.Receipt) { r.UID++ })},
+		"one too low":       {uids: each1(func(r *mailproof.Receipt) { r.UID-- })},
+		"all the same":      {uids: each1(func(r *mailproof.Receipt) { r.UID = 5 })},
+		"the largest":       {uids: each1(func(r *mailproof.Receipt) { r.UID = 1<<32 - 1 })},
+		"other UIDVALIDITY": {uids: each1(func(r *mailproof.Receipt) { r.UIDValidity = 99 })},
+		"zero UIDVALIDITY":  {uids: each1(func(r *mailproof.Receipt) { r.UIDValidity = 0 })},
+		"none":              {uids: each1(func(r *mailproof.Receipt) { r.UID, r.UIDValidity = 0, 0 })},
+		"every other one": {uids: func(_ int, r []mailproof.Receipt) {
+			for i := 0; i < len(r); i += 2 {
+				r[i].UID = 0
+			}
+		}},
+		"some, then none": {uids: func(batch int, r []mailproof.Receipt) {
+			if batch > 1 {
+				each1(func(r *mailproof.Receipt) { r.UID = 0 })(batch, r)
+			}
+		}},
+		"none, then too high": {uids: func(batch int, r []mailproof.Receipt) {
+			each1(func(r *mailproof.Receipt) { r.UID = mailproof.UID(batch-1) * 5000 })(batch, r)
+		}},
+		"UIDNEXT too high":   {uids: func(int, []mailproof.Receipt) {}, state: func(s *mailproof.MailboxState) { s.UIDNext += 10_000 }},
+		"UIDNEXT a bit high": {uids: func(int, []mailproof.Receipt) {}, state: func(s *mailproof.MailboxState) { s.UIDNext += 150 }},
+		"UIDNEXT zero":       {uids: func(int, []mailproof.Receipt) {}, state: func(s *mailproof.MailboxState) { s.UIDNext = 0 }},
+		"other state":        {uids: func(int, []mailproof.Receipt) {}, state: func(s *mailproof.MailboxState) { s.UIDValidity = 99 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, lost := range []int{1, 3} {
+				src, dst, steps := world(400)
+				odd := &oddDestination{fakeDestination: dst, second: make(chan struct{}), state: lie.state, answer: func(batch int, r []mailproof.Receipt) error {
+					if batch == lost {
+						return lose(r)
+					}
+					lie.uids(batch, r)
+					return nil
+				}}
+				j := &journal{t: t}
+				sum, err := Run(t.Context(), src, odd, j, each(steps), options())
+				if err != nil {
+					t.Errorf("batch %d is lost: %v", lost, err)
+				}
+				// Everything was stored, so that whatever is there beyond it was sent twice.
+				if n := len(dst.mailboxes["INBOX"]); n != 400 {
+					t.Errorf("batch %d is lost: %d of 400 messages are there; %+v", lost, n, sum)
+				}
+				if done := len(j.byState(mailproof.StepDone)); done < 300 || name == "true" && done != 400 {
+					t.Errorf("batch %d is lost: %d are called done", lost, done)
+				}
+			}
+		})
+	}
+}
