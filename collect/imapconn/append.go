@@ -40,9 +40,11 @@ func (w *Writer) Ladder() Ladder {
 	return OneByOne
 }
 
-// Several reports whether more connections make appending faster, because each
-// message costs a round trip of its own.
-func (w *Writer) Several() bool { return w.Ladder() == OneByOne }
+// Several reports whether more connections make appending faster: each message
+// costs a round trip of its own, or the server's time over a command.
+func (w *Writer) Several() bool {
+	return w.Ladder() != MultiAppend || !capabilities(w.link.server().Capabilities).has("LITERAL+")
+}
 
 // StartAppend sends a batch of messages to one mailbox and returns when its
 // last octet is on its way; wait returns what became of each message, in their

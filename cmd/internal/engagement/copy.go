@@ -194,7 +194,7 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 		}
 		defer closeDestination()
 		progress.Add(e.copyLimits(ctx, a.Name, src, dst))
-		o, err := e.sending(ctx, a.Name, pass, dst, progress)
+		o, err := e.sending(ctx, a, pass, dst, progress)
 		if err != nil {
 			return err
 		}
@@ -271,10 +271,11 @@ func (r *refusals) note(results []mailproof.StepResult) {
 }
 
 // sending is how messages are handed to the destination.
-func (e *Engagement) sending(ctx context.Context, account string, pass mailproof.PassID, dst *imapconn.Writer, progress mailproof.Progress) (transfer.Options, error) {
+func (e *Engagement) sending(ctx context.Context, a Account, pass mailproof.PassID, dst *imapconn.Writer, progress mailproof.Progress) (transfer.Options, error) {
+	account := a.Name
 	states, err := e.destinationStates(ctx, account)
 	return transfer.Options{
-		Pass: pass, Account: account, AppendLimit: dst.Server().AppendLimit, Labels: labelsOf(dst.Server()), State: states, Progress: progress, Stop: e.Stop,
+		Pass: pass, Account: account, More: e.moreWriters(a, dst), AppendLimit: dst.Server().AppendLimit, Labels: labelsOf(dst.Server()), State: states, Progress: progress, Stop: e.Stop,
 		Limiter: sendLimiter{e.rate(mailproof.Destination), e.budget(account, mailproof.Destination, dst.Server(), pace.Up)},
 		Waiting: e.waiting(account, mailproof.Destination),
 		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) {

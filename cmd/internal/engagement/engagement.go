@@ -185,10 +185,11 @@ type Engagement struct {
 
 	// What all accounts share: the memory for bodies, the copy that goes along
 	// with the inventory of the source at hand, and Parallel hands, of which
-	// each account at work has one, or more where others have none.
-	spool  *spool.Pool
-	beside *copying
-	hands  *semaphore.Weighted
+	// each account at work has one, or more where others have none. A hand is a
+	// connection that reads; pens are those that write, counted in the same way.
+	spool       *spool.Pool
+	beside      *copying
+	hands, pens *semaphore.Weighted
 	// unsettled is a copy beside an inventory whose end was not recorded yet.
 	unsettled *copying
 }
@@ -247,7 +248,8 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 	if e.Progress == nil {
 		e.Progress = func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) { return nil, func() {} }
 	}
-	e.spool, e.hands = spool.New(spool.Options{}), semaphore.NewWeighted(int64(e.Parallel))
+	e.spool = spool.New(spool.Options{})
+	e.hands, e.pens = semaphore.NewWeighted(int64(e.Parallel)), semaphore.NewWeighted(int64(e.Parallel))
 	if err := e.keepRules(ctx, writable); err != nil {
 		return err
 	}
@@ -321,6 +323,10 @@ func (e *Engagement) each(ctx context.Context, f func(ctx context.Context, a Acc
 				return err
 			}
 			defer e.hands.Release(1)
+			if err := e.pens.Acquire(ctx, 1); err != nil {
+				return err
+			}
+			defer e.pens.Release(1)
 			return f(ctx, a)
 		})
 	}

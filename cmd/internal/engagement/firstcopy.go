@@ -271,7 +271,7 @@ func (t *sourceTap) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := t.e.sending(ctx, t.a.Name, t.pass, dst, nil)
+	o, err := t.e.sending(ctx, t.a, t.pass, dst, nil)
 	if err != nil {
 		done()
 		return err

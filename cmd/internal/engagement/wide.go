@@ -1,0 +1,60 @@
+package engagement
+
+import (
+	"context"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/imapconn"
+	"github.com/mailproof/mailproof/collect/transfer"
+)
+
+// moreWriters gives an account that has much to send a further connection to its
+// destination, where several are faster than the one that it has: as long as
+// fewer are at work than accounts may be at once, and the server, whose
+// connections all accounts share, has one left. Nobody waits for one. It is nil
+// where one connection is as fast as any number.
+func (e *Engagement) moreWriters(a Account, first *imapconn.Writer) func(context.Context) (transfer.Destination, func(), bool) {
+	if !first.Several() {
+		return nil
+	}
+	return func(ctx context.Context) (transfer.Destination, func(), bool) {
+		if !e.pens.TryAcquire(1) {
+			return nil, nil, false
+		}
+		w, done, ok := e.tryWriter(ctx, a)
+		if !ok {
+			e.pens.Release(1)
+			return nil, nil, false
+		}
+		return w, func() {
+			done()
+			e.pens.Release(1)
+		}, true
+	}
+}
+
+// tryWriter is [Engagement.tryReader] for a connection that writes.
+func (e *Engagement) tryWriter(ctx context.Context, a Account) (w *imapconn.Writer, done func(), ok bool) {
+	const side = mailproof.Destination
+	c, err := e.connection(ctx, a, side)
+	if err != nil {
+		return nil, nil, false
+	}
+	places := e.placesOf(a, side, c.Endpoint)
+	leave, ok := e.lines.tryEnterBoth(places)
+	if !ok {
+		return nil, nil, false
+	}
+	if w, err = imapconn.DialWriter(ctx, c); err != nil {
+		leave()
+		if mailproof.ThrottleOf(err).Kind == mailproof.ThrottleConnections {
+			e.lowered(side, c.Endpoint.Address())
+		}
+		return nil, nil, false
+	}
+	e.recognised(a, side, places, w.Server())
+	return w, e.countWriter(a, w, func() {
+		_ = w.Close() // as in dialWriter
+		leave()
+	}), true
+}
