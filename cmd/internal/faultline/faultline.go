@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -216,7 +217,7 @@ func (l *link) pump(dst, src *net.TCPConn, s scan) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buffer)
-		if n > 0 && fromServer && !l.due() {
+		if n > 0 && fromServer && !l.due(src) {
 			return
 		}
 		for p := buffer[:n]; len(p) > 0; {
@@ -225,7 +226,7 @@ func (l *link) pump(dst, src *net.TCPConn, s scan) {
 				return
 			}
 			p = p[k:]
-			if stage != "" && !l.strike(stage, l.relay.reached(stage)) {
+			if stage != "" && !l.strike(src, stage, l.relay.reached(stage)) {
 				return
 			}
 		}
@@ -259,19 +260,19 @@ func (l *link) write(dst *net.TCPConn, p []byte, fromServer bool) bool {
 
 // due strikes what waits for the server's answer; it reports whether the link
 // goes on.
-func (l *link) due() bool {
+func (l *link) due(src *net.TCPConn) bool {
 	l.mu.Lock()
 	action := l.pending
 	l.pending = ""
 	l.mu.Unlock()
-	return l.act(action)
+	return l.act(src, action)
 }
 
 // strike carries out an action at a stage. At the stages that stand for an
 // answer that never arrives, the command goes through first, and the action
 // waits until the server has answered: then it is certain that it was carried
 // out.
-func (l *link) strike(stage Stage, action Action) bool {
+func (l *link) strike(src *net.TCPConn, stage Stage, action Action) bool {
 	switch stage {
 	case SignIn, Examine, Unanswered:
 		if action != "" {
@@ -281,11 +282,16 @@ func (l *link) strike(stage Stage, action Action) bool {
 		}
 		return true
 	default:
-		return l.act(action)
+		return l.act(src, action)
 	}
 }
 
-func (l *link) act(action Action) bool {
+// mute is how long a silent link takes nothing in either, so that writing to it
+// stalls, too. Then it does, to see the client hang up: what nobody has open any
+// more is no connection.
+var mute = 5 * time.Second
+
+func (l *link) act(src *net.TCPConn, action Action) bool {
 	switch action {
 	case FIN:
 		l.end()
@@ -293,6 +299,15 @@ func (l *link) act(action Action) bool {
 		_ = errors.Join(l.client.SetLinger(0), l.server.SetLinger(0)) // a closed connection has nothing to reset
 		l.end()
 	case Silence:
+		select {
+		case <-l.ended:
+			return false
+		case <-time.After(mute):
+		}
+		if src == l.client {
+			_, _ = io.Copy(io.Discard, src) // ends when the client hangs up, however it does
+			l.end()
+		}
 		<-l.ended
 	case Trickle:
 		l.mu.Lock()

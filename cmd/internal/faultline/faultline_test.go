@@ -161,3 +161,38 @@ func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
 }
+
+// A client that has hung up on a silent link is no open connection any more,
+// also where the link fell silent in what the client was sending.
+func TestSilenceEnds(t *testing.T) {
+	mute = time.Millisecond
+	defer func() { mute = 5 * time.Second }()
+	r, err := New(echo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.Arm(Fault{Stage: MidAppend, Action: Silence})
+	c, err := net.Dial("tcp", r.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "a1 APPEND INBOX {100000+}\r\n%0100000d\r\n", 0)
+	for r.Fired() == 0 {
+		time.Sleep(time.Millisecond) // waits for a state, not for a time
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		r.mu.Lock()
+		open := r.open
+		r.mu.Unlock()
+		if open == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are open", open)
+		}
+	}
+}
