@@ -120,8 +120,17 @@ func (f *appendFlight) send(mailbox string, batch []mailproof.Outgoing, together
 func (f *appendFlight) sendOne(out *bufio.Writer, mailbox string, messages []mailproof.Outgoing, first int) {
 	cmd := f.s.begin(nil)
 	refused, err := f.compose(out, cmd, mailbox, messages)
+	st, said := f.answered(cmd)
 	var body *bodyError
 	switch {
+	case (refused || err != nil) && said && st.ok():
+		// What it has made of half a command, only the mailbox tells.
+		f.s.abort(errEarly)
+		f.err = serverFailure(f.s.masker, f.s.info.Address, f.op, errEarly)
+		for i := range messages {
+			f.receipts[first+i].Fate = mailproof.FateUnknown
+		}
+		return
 	case errors.As(err, &body):
 		// Neither to be completed nor taken back.
 		f.s.abort(err)
@@ -129,7 +138,7 @@ func (f *appendFlight) sendOne(out *bufio.Writer, mailbox string, messages []mai
 		return
 	case err != nil:
 		f.err = f.lost()
-		if st, ok := f.answered(cmd); !ok || st.ok() {
+		if st, said = f.answered(cmd); !said || st.ok() {
 			return
 		}
 		// It said why before it hung up.
@@ -189,9 +198,16 @@ func (f *appendFlight) compose(out *bufio.Writer, cmd *command, mailbox string, 
 			return false, err
 		}
 	}
+	// Its end has not left, so that a server that says OK by now does not mean it.
+	if st, said := f.answered(cmd); said && st.ok() {
+		return false, errEarly
+	}
 	_, err = out.WriteString("\r\n")
 	return false, err
 }
+
+// errEarly ends a connection whose server takes for done what it was not sent.
+var errEarly = malformed("OK to an APPEND that is not complete")
 
 // announce writes the size of a literal, and waits for the go-ahead where it
 // takes one.

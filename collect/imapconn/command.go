@@ -163,6 +163,10 @@ func (s *session) run(op string, untagged func(response), args []argument) (stat
 			select {
 			case <-cmd.goOn:
 			case st := <-cmd.done: // refused before the literal: nothing more to send
+				if st.ok() {
+					s.abort(errEarly)
+					return status{}, serverFailure(s.masker, s.info.Address, op, errEarly)
+				}
 				return st, nil
 			case <-s.done:
 				return s.last(op, cmd)

@@ -58,6 +58,8 @@ type sanitizer struct {
 	fetch    *fetchRewriter // of the response under way; nil: none
 	rewriter fetchRewriter
 	search   searchRewriter
+	row      int // untagged responses that came in a row
+	most     int // how many may
 
 	mode      atomic.Uint32 // fetchMode
 	opened    atomic.Int64  // FETCH responses of which a body literal began
@@ -80,7 +82,7 @@ type hooks struct {
 }
 
 func newSanitizer(br *bufio.Reader, h hooks) *sanitizer {
-	return &sanitizer{br: br, hooks: h}
+	return &sanitizer{br: br, hooks: h, most: maxUntagged}
 }
 
 func (s *sanitizer) Read(p []byte) (int, error) {
@@ -182,8 +184,14 @@ func chomp(line []byte) []byte {
 	return bytes.TrimSuffix(line, []byte("\r"))
 }
 
+// maxUntagged is how many untagged responses may come in a row, but for those of
+// a FETCH. Servers list mailboxes, tell of other clients' doings, and that they are
+// still at work; one that never comes to an end would hold the line for ever.
+const maxUntagged = 1 << 20
+
 // completion handles a tagged response.
 func (s *sanitizer) completion(line []byte) error {
+	s.row = 0
 	tag, rest, _ := strings.Cut(string(line), " ")
 	st, ok := parseStatus(rest)
 	if !ok {
@@ -228,6 +236,11 @@ func excerpt(line []byte) string {
 
 // untagged handles what follows "* ".
 func (s *sanitizer) untagged(rest []byte) error {
+	if fetchMode(s.mode.Load()) != fetchNone {
+		s.row = 0
+	} else if s.row++; s.row > s.most {
+		return malformed("%d responses in a row and no end", s.most)
+	}
 	word, after := cutWord(rest)
 	if len(word) > 0 && word[0] >= '0' && word[0] <= '9' {
 		return s.numbered(rest, word, after)
