@@ -21,9 +21,11 @@ import (
 const (
 	// maxLanes bounds the connections of one account.
 	maxLanes = 8
-	// laneDepth is how many shares one connection has in flight, where the server
-	// takes them without go-ahead.
-	laneDepth = 16
+	// aloneDepth and laneDepth are how many messages one connection has in flight,
+	// where the server takes them without go-ahead: by itself, and beside others,
+	// that none is left with many at the end.
+	aloneDepth = 64
+	laneDepth  = 16
 	// shares is into how many a batch is cut for each connection: enough that none
 	// is left with the rest while the others have nothing to do.
 	shares = 8
@@ -141,7 +143,7 @@ type posted struct {
 func (s *several) work(dst Destination, first bool) {
 	var out []posted
 	for {
-		next, wake, ok := s.take(!first && len(out) == 0)
+		next, wake, ok := s.take(inFlight(out), !first && len(out) == 0)
 		alive := true
 		switch {
 		case ok:
@@ -151,9 +153,7 @@ func (s *several) work(dst Destination, first bool) {
 				alive = false
 				break
 			}
-			if out = append(out, posted{next, wait}); len(out) == laneDepth {
-				out, alive = s.collect(out, laneDepth-1, first)
-			}
+			out = append(out, posted{next, wait})
 		case len(out) > 0:
 			out, alive = s.collect(out, len(out)-1, first)
 		case wake != nil:
@@ -171,6 +171,13 @@ func (s *several) work(dst Destination, first bool) {
 	}
 }
 
+func inFlight(out []posted) (messages int) {
+	for _, p := range out {
+		messages += p.n
+	}
+	return messages
+}
+
 // collect waits for the oldest answers until no more than some are due. alive is
 // false when the connection was lost.
 func (s *several) collect(out []posted, leave int, first bool) (rest []posted, alive bool) {
@@ -183,15 +190,18 @@ func (s *several) collect(out []posted, leave int, first bool) (rest []posted, a
 	return out, alive
 }
 
-// take hands out the next few messages. Where there are none, wake is closed when
-// it is worth another look; it is nil where the connection is to end, as a spare
-// one may.
-func (s *several) take(spare bool) (next share, wake <-chan struct{}, ok bool) {
+// take hands out the next few messages, to a connection with so many in flight.
+// Where there are none, wake is closed when it is worth another look; it is nil
+// where the connection is to end, as a spare one may.
+func (s *several) take(flying int, spare bool) (next share, wake <-chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if spare && s.surplus > 0 {
 		s.surplus--
 		return share{}, nil, false
+	}
+	if flying >= aloneDepth || s.lanes > 0 && flying >= laneDepth {
+		return share{}, s.wake, false
 	}
 	if len(s.back) > 0 {
 		next, s.back = s.back[0], s.back[1:]
