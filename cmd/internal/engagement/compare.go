@@ -299,6 +299,8 @@ func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountRe
 	if err != nil {
 		return err
 	}
+	acknowledged := map[spot]mailproof.MessageKey{}
+	uids := map[mailproof.MessageKey]mailproof.UID{}
 	for i := range r.Exceptions {
 		x := &r.Exceptions[i]
 		if x.Verdict != mailproof.Missing {
@@ -317,8 +319,38 @@ func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountRe
 		case mailproof.StepFailed:
 			x.Reasons = append([]mailproof.Reason{{Code: reasonFailed, Evidence: last.Reason}}, x.Reasons...)
 		case mailproof.StepDone:
-			x.Reasons = append([]mailproof.Reason{{Code: reasonNotFound, Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and does not show it", last.UID)}}, x.Reasons...)
+			acknowledged[spot{last.Step.Target, last.UIDValidity, last.UID}], uids[x.Key] = x.Key, last.UID
 		}
+	}
+	return e.explainAcknowledged(ctx, r, acknowledged, uids)
+}
+
+// explainAcknowledged says of missing messages that the destination acknowledged
+// whether it has anything in their place.
+func (e *Engagement) explainAcknowledged(ctx context.Context, r *mailproof.AccountResult, at map[spot]mailproof.MessageKey, uids map[mailproof.MessageKey]mailproof.UID) (err error) {
+	if len(at) == 0 {
+		return nil
+	}
+	_, dst, done, err := e.inventoriesOf(ctx, r.Account)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	stands := map[mailproof.MessageKey]bool{}
+	if err := listed(ctx, dst, at, stands); err != nil {
+		return err
+	}
+	for i := range r.Exceptions {
+		x := &r.Exceptions[i]
+		uid, ok := uids[x.Key]
+		if !ok || x.Verdict != mailproof.Missing {
+			continue
+		}
+		reason := mailproof.Reason{Code: reasonNotFound, Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and does not show it", uid)}
+		if stands[x.Key] {
+			reason = mailproof.Reason{Code: reasonUnrecognised, Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and what it has there is not recognisable as this message", uid)}
+		}
+		x.Reasons = append([]mailproof.Reason{reason}, x.Reasons...)
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ const (
 	reasonRefused  = "append-refused"
 	reasonFailed   = "append-failed"
 	reasonNotFound = "not-found-after-append"
+	// reasonUnrecognised says that the destination has something else in its place.
+	reasonUnrecognised = "unrecognised-after-append"
 )
 
 // words is what a reason means, and what there is to do.
@@ -98,9 +100,10 @@ var reasonWords = map[string]words{
 	"threading-added":   {"the message has ties to a thread (In-Reply-To, References) that the source does not have", nothingToDo},
 	"threading-changed": {"what ties the message to its thread (In-Reply-To, References) was changed", nothingToDo},
 
-	reasonRefused:  {"the destination refused the message, in the words above", "mend what it names (a size limit, a bad header), then run mailproof copy again; or let the customer accept the loss"},
-	reasonFailed:   {"the message could not be sent", "run mailproof copy again"},
-	reasonNotFound: {"the destination said that it took the message, and does not show it: it was moved, deleted or dropped since", "look for it in other folders and in the trash; run mailproof copy again"},
+	reasonRefused:      {"the destination refused the message, in the words above", "mend what it names (a size limit, a bad header), then run mailproof copy again; or let the customer accept the loss"},
+	reasonFailed:       {"the message could not be sent", "run mailproof copy again"},
+	reasonNotFound:     {"the destination said that it took the message, and does not show it: it was moved, deleted or dropped since", "look for it in other folders and in the trash; run mailproof copy again"},
+	reasonUnrecognised: {"the destination took the message and made another one of it, so that nothing tells the two are one; it is not sent again while that one is there", "compare the two by hand; mend what the server minds (as 8-bit characters in a header), delete its copy and run mailproof copy again, or let the customer accept it"},
 }
 
 // wordsOf explains a reason. Fields beside the core have codes made of their

@@ -134,12 +134,17 @@ func (c *copying) account(ctx context.Context, a Account) (tap collect.Tap, done
 	if c == nil {
 		return nil, nothing, nil
 	}
+	// What was sent before is not to be sent again because it was changed.
+	sent, err := c.e.sentAny(ctx, a.Name)
+	if err != nil {
+		return nil, nothing, err
+	}
 	hold, ok, err := c.holdSet(ctx, a.Name)
 	if err != nil || !ok {
 		c.rest()
 		return nil, nothing, err
 	}
-	t := &sourceTap{copying: c, a: a, hold: hold}
+	t := &sourceTap{copying: c, a: a, hold: hold, sent: sent}
 	return t, t.done, nil
 }
 
@@ -214,6 +219,7 @@ type sourceTap struct {
 	*copying
 	a         Account
 	hold      holdSet
+	sent      bool // some of its messages were sent before
 	server    mailproof.ServerInfo
 	mailboxes []mailproof.Mailbox
 
@@ -237,7 +243,7 @@ func (t *sourceTap) Begin(_ context.Context, server mailproof.ServerInfo, mailbo
 // Offer implements [collect.Tap].
 func (t *sourceTap) Offer(ctx context.Context, m mailproof.Message, body collect.Body) {
 	target, wanted := "", false
-	if !t.hold.has(&m) {
+	if !t.hold.has(&m) && !t.wasSent(ctx, &m) {
 		t.start.Do(func() { t.err = t.open(ctx) })
 		if t.err == nil {
 			target, wanted = t.folders.Target(m.Mailbox)
@@ -256,6 +262,16 @@ func (t *sourceTap) Offer(ctx context.Context, m mailproof.Message, body collect
 		Kind: mailproof.AppendMessage, Account: t.a.Name, Target: target, Source: m.MessageKey,
 		InternalDate: m.InternalDate, Flags: mailproof.NewFlags(m.Flags...), Size: body.Size(), T0: m.Fingerprint.Hash(mailproof.T0),
 	}})
+}
+
+// wasSent reports whether a message was acknowledged before, or that cannot be
+// told: then the plan sees to it, which knows what became of it.
+func (t *sourceTap) wasSent(ctx context.Context, m *mailproof.Message) bool {
+	if !t.sent {
+		return false
+	}
+	last, ok, err := t.e.ledger.LatestStep(ctx, m.MessageKey)
+	return err != nil || ok && last.State == mailproof.StepDone
 }
 
 // open signs in to the destination and makes its folders.
