@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -185,7 +186,9 @@ func TestNeverTwiceNeverLost(t *testing.T) {
 	forms := map[string]form{}
 	for name, hide := range capabilitySets {
 		forms[name] = form{hide: hide}
-		forms[name+", over several connections"] = form{hide, 3}
+		if slices.Contains(hide, "MULTIAPPEND") { // else one connection is as fast
+			forms[name+", over several connections"] = form{hide, 3}
+		}
 	}
 	for name, form := range forms {
 		t.Run(name, func(t *testing.T) {

@@ -121,7 +121,7 @@ func NewSender(ctx context.Context, dst Destination, j Journal, o Options) *Send
 		s.copier, _ = dst.(Copier)
 	}
 	if o.More != nil {
-		s.several = newSeveral(dst, s.o)
+		s.several = newSeveral(ctx, dst, s.o)
 		s.dst = s.several
 	}
 	go s.loop(ctx)

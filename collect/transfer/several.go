@@ -42,8 +42,10 @@ const (
 // the others only append. It begins with the first alone.
 type several struct {
 	Destination
-	o  Options
-	wg sync.WaitGroup // of the connections
+	o    Options
+	wg   sync.WaitGroup  // of the connections
+	life context.Context // ends when no more of them are wanted
+	end  context.CancelFunc
 
 	mu      sync.Mutex
 	wake    chan struct{} // closed when there is work, or an end
@@ -82,8 +84,9 @@ type share struct {
 	first, n int
 }
 
-func newSeveral(dst Destination, o Options) *several {
+func newSeveral(ctx context.Context, dst Destination, o Options) *several {
 	s := &several{Destination: dst, o: o, wake: make(chan struct{})}
+	s.life, s.end = context.WithCancel(ctx)
 	s.wg.Go(func() { s.work(dst, true) })
 	return s
 }
@@ -111,6 +114,7 @@ func (s *several) close() {
 	s.closed = true
 	s.stir()
 	s.mu.Unlock()
+	s.end() // who is being dialled is not waited for
 	s.wg.Wait()
 }
 
@@ -220,13 +224,13 @@ func (s *several) take(flying int, spare bool) (next share, wake <-chan struct{}
 		s.queue = s.queue[1:]
 	}
 	if left > next.n && time.Since(b.began) >= s.o.WorthMore {
-		s.recruit(b.ctx)
+		s.recruit()
 	}
 	return next, nil, true
 }
 
 // recruit asks for another connection. mu is held.
-func (s *several) recruit(ctx context.Context) {
+func (s *several) recruit() {
 	if s.lanes+1 >= maxLanes || !s.wanted() {
 		return
 	}
@@ -239,7 +243,7 @@ func (s *several) recruit(ctx context.Context) {
 		if still {
 			var dst Destination
 			var done func()
-			if dst, done, given = s.o.More(ctx); given {
+			if dst, done, given = s.o.More(s.life); given {
 				s.work(dst, false)
 				done()
 			}

@@ -2,6 +2,8 @@ package engagement
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/imapconn"
@@ -17,13 +19,18 @@ func (e *Engagement) moreWriters(a Account, first *imapconn.Writer) func(context
 	if !first.Several() {
 		return nil
 	}
+	var refused atomic.Bool
 	return func(ctx context.Context) (transfer.Destination, func(), bool) {
-		if !e.pens.TryAcquire(1) {
+		if refused.Load() || !e.pens.TryAcquire(1) {
 			return nil, nil, false
 		}
-		w, done, ok := e.tryWriter(ctx, a)
-		if !ok {
+		w, done, err := e.tryWriter(ctx, a)
+		if err != nil {
 			e.pens.Release(1)
+			// Servers lock accounts after a few sign-ins that they refused.
+			if mailproof.KindOf(err) == mailproof.ErrAuth {
+				refused.Store(true)
+			}
 			return nil, nil, false
 		}
 		return w, func() {
@@ -33,28 +40,31 @@ func (e *Engagement) moreWriters(a Account, first *imapconn.Writer) func(context
 	}
 }
 
+// errNoPlace says that a server has no place for one more connection.
+var errNoPlace = errors.New("no place for one more connection")
+
 // tryWriter is [Engagement.tryReader] for a connection that writes.
-func (e *Engagement) tryWriter(ctx context.Context, a Account) (w *imapconn.Writer, done func(), ok bool) {
+func (e *Engagement) tryWriter(ctx context.Context, a Account) (w *imapconn.Writer, done func(), err error) {
 	const side = mailproof.Destination
 	c, err := e.connection(ctx, a, side)
 	if err != nil {
-		return nil, nil, false
+		return nil, nil, err
 	}
 	places := e.placesOf(a, side, c.Endpoint)
 	leave, ok := e.lines.tryEnterBoth(places)
 	if !ok {
-		return nil, nil, false
+		return nil, nil, errNoPlace
 	}
 	if w, err = imapconn.DialWriter(ctx, c); err != nil {
 		leave()
 		if mailproof.ThrottleOf(err).Kind == mailproof.ThrottleConnections {
 			e.lowered(side, c.Endpoint.Address())
 		}
-		return nil, nil, false
+		return nil, nil, err
 	}
 	e.recognised(a, side, places, w.Server())
 	return w, e.countWriter(a, w, func() {
 		_ = w.Close() // as in dialWriter
 		leave()
-	}), true
+	}), nil
 }
