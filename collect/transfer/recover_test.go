@@ -164,3 +164,24 @@ func TestUntrueNumbers(t *testing.T) {
 		})
 	}
 }
+
+// A server that gives no UIDs: what is remembered of its mailbox stays bounded, as
+// it is asked again where it ends.
+func TestUnnumberedIsBounded(t *testing.T) {
+	src, dst, steps := world(3*maxUnnumbered, make([]int, 3*maxUnnumbered)...)
+	asked := 0
+	odd := &oddDestination{fakeDestination: dst, second: make(chan struct{}), state: func(*mailproof.MailboxState) { asked++ },
+		answer: func(_ int, receipts []mailproof.Receipt) error {
+			for i := range receipts {
+				receipts[i].UID = 0
+			}
+			return nil
+		}}
+	sum, err := Run(t.Context(), src, odd, &journal{t: t}, each(steps), options())
+	if err != nil || int(sum.Appended) != len(steps) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if asked < 3 {
+		t.Errorf("asked %d times for %d messages", asked, len(steps))
+	}
+}
