@@ -232,6 +232,9 @@ type pass struct {
 	// limit is the highest rank that a sample by number reads.
 	limit uint64
 	crew  *crew
+	// states are what the server said of mailboxes with their names; nil where
+	// it said nothing.
+	states map[string]mailproof.MailboxState
 }
 
 func newPass(src Source, rec Recorder, o Options) *pass {
@@ -255,7 +258,7 @@ func newPass(src Source, rec Recorder, o Options) *pass {
 }
 
 func (p *pass) account(ctx context.Context) error {
-	mailboxes, err := p.src.Mailboxes(ctx)
+	mailboxes, err := p.survey(ctx)
 	if err != nil {
 		return fmt.Errorf("list the folders: %w", err)
 	}
@@ -268,6 +271,9 @@ func (p *pass) account(ctx context.Context) error {
 		return err
 	}
 	p.begin(ctx, mailboxes)
+	if mailboxes, err = p.skipUnchanged(ctx, mailboxes); err != nil {
+		return err
+	}
 	return p.readAll(ctx, mailboxes)
 }
 
@@ -281,11 +287,17 @@ func (p *pass) oneMailbox(ctx context.Context, mb mailproof.Mailbox) error {
 		}
 		return w.End(ctx, mailproof.MailboxState{}, mailproof.MailboxScan{Mailbox: mb, Complete: true})
 	}
-	before, err := p.src.Examine(ctx, mb.Name)
-	if p.Exclude != nil && err == nil {
-		if rule, ok := p.Exclude(mb); ok {
-			return p.rec.ExcludeMailbox(ctx, p.Pass, p.Account, p.Side, mb, before, rule)
-		}
+	rule, excluded := "", false
+	if p.Exclude != nil {
+		rule, excluded = p.Exclude(mb)
+	}
+	before, told := p.states[mb.Name]
+	var err error
+	if !excluded || !told {
+		before, err = p.src.Examine(ctx, mb.Name)
+	}
+	if excluded && err == nil {
+		return p.rec.ExcludeMailbox(ctx, p.Pass, p.Account, p.Side, mb, before, rule)
 	}
 	if err != nil {
 		return p.unopened(ctx, mb, err)

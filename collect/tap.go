@@ -44,10 +44,8 @@ func (p *pass) begin(ctx context.Context, mailboxes []mailproof.Mailbox) {
 	}
 	read := make([]mailproof.Mailbox, 0, len(mailboxes))
 	for _, mb := range mailboxes {
-		if p.Exclude != nil {
-			if _, out := p.Exclude(mb); out {
-				continue
-			}
+		if p.excludes(mb) {
+			continue
 		}
 		read = append(read, mb)
 	}

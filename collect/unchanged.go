@@ -6,6 +6,24 @@ import (
 	"github.com/mailproof/mailproof"
 )
 
+// surveyor is a [Source] that can list mailboxes together with their states, by
+// LIST-STATUS (RFC 5819), so that none needs to be opened for it.
+type surveyor interface {
+	// Survey is Mailboxes, with the state of those mailboxes of which the server
+	// tells it along, by name.
+	Survey(ctx context.Context) ([]mailproof.Mailbox, map[string]mailproof.MailboxState, error)
+}
+
+// survey lists the mailboxes, with their states if they are of use.
+func (p *pass) survey(ctx context.Context) (mailboxes []mailproof.Mailbox, err error) {
+	src, can := p.src.(surveyor)
+	if !can {
+		return p.src.Mailboxes(ctx)
+	}
+	mailboxes, p.states, err = src.Survey(ctx)
+	return mailboxes, err
+}
+
 // rememberer is a [MailboxRecorder] that can tell that there is nothing to be
 // learnt from a mailbox.
 type rememberer interface {
@@ -14,13 +32,66 @@ type rememberer interface {
 	Unchanged(ctx context.Context) (present int64, ok bool, err error)
 }
 
+// bulkRememberer is a [Recorder] that can tell so of many mailboxes at once.
+type bulkRememberer interface {
+	// RecordUnchanged records those of the mailboxes of which [rememberer] would
+	// say so in the state that they were found in (Before): as opened, read in
+	// full and ended. It returns the number of messages of each, by name.
+	RecordUnchanged(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, found []mailproof.MailboxScan) (present map[string]int64, err error)
+}
+
+// mayBeUnchanged reports whether the pass may leave mailboxes unread in which
+// nothing has happened.
+func (p *pass) mayBeUnchanged() bool { return !p.Reverify && p.Depth == mailproof.DepthFull }
+
+// skipUnchanged records the mailboxes in which nothing has happened by what the
+// server said of them with their names, and returns the others. See
+// [pass.unchanged] for what is asked of a server.
+func (p *pass) skipUnchanged(ctx context.Context, mailboxes []mailproof.Mailbox) (rest []mailproof.Mailbox, err error) {
+	rec, can := p.rec.(bulkRememberer)
+	if !can || !p.mayBeUnchanged() || p.stopped() {
+		return mailboxes, nil
+	}
+	var found []mailproof.MailboxScan
+	for _, mb := range mailboxes {
+		if state, told := p.states[mb.Name]; told && state.HighestModSeq != 0 && !mb.NoSelect && !p.excludes(mb) {
+			found = append(found, mailproof.MailboxScan{Mailbox: mb, Before: state})
+		}
+	}
+	if len(found) == 0 {
+		return mailboxes, nil
+	}
+	present, err := rec.RecordUnchanged(ctx, p.Pass, p.Account, p.Side, found)
+	if err != nil {
+		return nil, recorded(err)
+	}
+	for _, mb := range mailboxes {
+		n, same := present[mb.Name]
+		if !same {
+			rest = append(rest, mb)
+			continue
+		}
+		p.sum.Mailboxes++
+		p.sum.Messages += n
+	}
+	return rest, nil
+}
+
+func (p *pass) excludes(mb mailproof.Mailbox) bool {
+	if p.Exclude == nil {
+		return false
+	}
+	_, out := p.Exclude(mb)
+	return out
+}
+
 // unchanged spares a pass the listing of a mailbox in which nothing has
 // happened. The server must offer CONDSTORE (RFC 7162): the same HIGHESTMODSEQ
 // vouches for the flags, the same UIDVALIDITY, UIDNEXT and EXISTS for the
 // messages.
 func (p *pass) unchanged(ctx context.Context, w MailboxRecorder, mb mailproof.Mailbox, before mailproof.MailboxState) (scan mailproof.MailboxScan, ok bool, err error) {
 	r, can := w.(rememberer)
-	if !can || p.Reverify || p.Depth != mailproof.DepthFull || before.HighestModSeq == 0 {
+	if !can || !p.mayBeUnchanged() || before.HighestModSeq == 0 {
 		return scan, false, nil
 	}
 	present, ok, err := r.Unchanged(ctx)

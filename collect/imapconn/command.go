@@ -30,10 +30,18 @@ func (s *session) continuation() {
 
 func (s *session) untagged(r response) {
 	s.mu.Lock()
-	cmd := s.current
+	cmd, together := s.current, s.together
 	s.mu.Unlock()
-	if cmd != nil && cmd.untagged != nil {
-		cmd.untagged(r)
+	if together == nil {
+		if cmd != nil && cmd.untagged != nil {
+			cmd.untagged(r)
+		}
+		return
+	}
+	for _, cmd := range together {
+		if cmd.untagged != nil {
+			cmd.untagged(r)
+		}
 	}
 }
 
@@ -59,6 +67,7 @@ func (s *session) tagged(tag string, st status) bool {
 	}
 	delete(s.flying, tag)
 	cmd.done <- st
+	s.landed(cmd)
 	if s.current == cmd {
 		s.current = nil
 		s.clean.listening.Store(false)
@@ -104,6 +113,7 @@ func (s *session) nonSynchronizing(size int64) bool {
 // begin registers a command, so that answers find it.
 func (s *session) begin(untagged func(response)) *command {
 	s.tags++
+	s.surveyed = nil // what was listed before is from before
 	cmd := &command{tag: fmt.Sprintf("M%d", s.tags), untagged: untagged, goOn: make(chan struct{}, 1), done: make(chan status, 1)}
 	s.mu.Lock()
 	s.current = cmd
@@ -134,6 +144,7 @@ func (s *session) require(ctx context.Context, op string, untagged func(response
 	return st, err
 }
 
+// run carries out one command without watching over the context.
 func (s *session) run(op string, untagged func(response), args []argument) (status, error) {
 	cmd := s.begin(untagged)
 	line := []byte(cmd.tag)
@@ -188,6 +199,11 @@ func (s *session) run(op string, untagged func(response), args []argument) (stat
 	if err := s.send(append(line, "\r\n"...)); err != nil {
 		return s.writeFailed(op, cmd)
 	}
+	return s.await(op, cmd)
+}
+
+// await waits for the completion of a command that was sent.
+func (s *session) await(op string, cmd *command) (status, error) {
 	select {
 	case st := <-cmd.done:
 		return st, nil

@@ -33,6 +33,10 @@ type Config struct {
 	// starts it anew.
 	ProgressTimeout time.Duration
 
+	// Survey says that [Reader.Survey] comes next: ID, NAMESPACE and LIST are
+	// sent together, in one round trip, right behind the sign-in.
+	Survey bool
+
 	// KeepAlive is how long a connection may lie idle before a NOOP is sent; 0
 	// means DefaultKeepAlive, less than 0 never. Servers hang up after 30
 	// minutes (RFC 9051 §5.4), and what lies in between often after five.

@@ -61,7 +61,7 @@ func connectWith(ctx context.Context, c Config, secret mailproof.Secret, octets 
 			return nil, info, err
 		}
 	}
-	if w.caps.has("ID") {
+	if w.caps.has("ID") && !c.Survey {
 		if info.ID, err = w.identify(c.ClientName, c.ClientVersion); err != nil {
 			return nil, info, err
 		}

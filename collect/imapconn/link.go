@@ -125,11 +125,16 @@ func (l *link) wait(ctx context.Context, pause time.Duration, cause error) error
 	return sleep(ctx, pause)
 }
 
-func (l *link) close() error {
+// close signs out, waiting for the server's word or not.
+func (l *link) close(wait bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.s != nil {
-		l.s.close()
+		if wait {
+			l.s.close()
+		} else {
+			l.s.leave()
+		}
 		l.s = nil
 	}
 	l.closed = true
@@ -152,14 +157,14 @@ func newLink(ctx context.Context, c Config) (*link, error) {
 	return l, nil
 }
 
-func (l *link) mailboxes(ctx context.Context) (out []mailproof.Mailbox, err error) {
+func (l *link) mailboxes(ctx context.Context, states bool) (found *survey, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err = l.retry(ctx, func(s *session) error {
-		out, err = s.mailboxes(ctx)
+		found, err = s.list(ctx, states)
 		return err
 	})
-	return out, err
+	return found, err
 }
 
 func (l *link) quota(ctx context.Context) (used, limit int64, ok bool, err error) {

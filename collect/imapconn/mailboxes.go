@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailproof/mailproof"
 )
@@ -11,33 +12,54 @@ import (
 // namespace is one of NAMESPACE (RFC 2342).
 type namespace struct{ prefix, separator string }
 
-// namespaces returns the personal namespaces, at least one, and the prefixes
-// of what belongs to others.
-func (s *session) namespaces(ctx context.Context) (personal []namespace, foreign []string, err error) {
-	if s.caps.has("NAMESPACE") || s.caps.has("IMAP4rev2") {
-		_, err = s.require(ctx, "ask for namespaces", only("NAMESPACE", func(r response) {
-			for i, class := range r.values {
-				for _, descr := range class.list {
-					if len(descr.list) < 2 || descr.kind != list {
-						continue
-					}
-					n := namespace{s.names.decodePrefix(descr.list[0].nstring()), separatorOf(descr.list[1])}
-					if i == 0 {
-						personal = append(personal, n)
-					} else if n.prefix != "" {
-						foreign = append(foreign, n.prefix)
-					}
-				}
+// spaces are the personal namespaces, at least one, and the prefixes of what
+// belongs to others.
+type spaces struct {
+	personal []namespace
+	foreign  []string
+}
+
+// add takes what NAMESPACE says.
+func (n *spaces) add(s *session, r response) {
+	for i, class := range r.values {
+		for _, descr := range class.list {
+			if len(descr.list) < 2 || descr.kind != list {
+				continue
 			}
-		}), atomArg("NAMESPACE"))
-		if err != nil && !refused(err) {
-			return nil, nil, err
+			one := namespace{s.names.decodePrefix(descr.list[0].nstring()), separatorOf(descr.list[1])}
+			if i == 0 {
+				n.personal = append(n.personal, one)
+			} else if one.prefix != "" {
+				n.foreign = append(n.foreign, one.prefix)
+			}
 		}
 	}
-	if len(personal) == 0 {
-		personal = []namespace{{}}
+}
+
+// whole sees to it that there is a personal namespace.
+func (n *spaces) whole() *spaces {
+	if len(n.personal) == 0 {
+		n.personal = []namespace{{}}
 	}
-	return personal, foreign, nil
+	return n
+}
+
+func (c capabilities) namespaces() bool { return c.has("NAMESPACE") || c.has("IMAP4rev2") }
+
+// namespaces returns the namespaces, asking for them once in a session.
+func (s *session) namespaces(ctx context.Context) (*spaces, error) {
+	if s.spaces != nil {
+		return s.spaces, nil
+	}
+	var found spaces
+	if s.caps.namespaces() {
+		_, err := s.require(ctx, "ask for namespaces", only("NAMESPACE", func(r response) { found.add(s, r) }), atomArg("NAMESPACE"))
+		if err != nil && !refused(err) {
+			return nil, err
+		}
+	}
+	s.spaces = found.whole()
+	return s.spaces, nil
 }
 
 // separatorOf reads a hierarchy delimiter: a quoted character, NIL, and what
@@ -50,14 +72,19 @@ var specialUses = map[string]mailproof.SpecialUse{
 	`\junk`: mailproof.UseJunk, `\sent`: mailproof.UseSent, `\trash`: mailproof.UseTrash,
 }
 
-// mailboxes lists the personal mailboxes, INBOX first, then by name.
-func (s *session) mailboxes(ctx context.Context) ([]mailproof.Mailbox, error) {
-	personal, foreign, err := s.namespaces(ctx)
+// list lists the personal mailboxes, with their states where they are wanted and
+// the server tells them along (RFC 5819).
+func (s *session) list(ctx context.Context, states bool) (*survey, error) {
+	if fresh := s.surveyed; fresh != nil && states && time.Since(fresh.at) < surveyAge {
+		s.surveyed = nil
+		return fresh, nil
+	}
+	spaces, err := s.namespaces(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := &lister{s: s, personal: personal, foreign: foreign, found: map[string]*mailproof.Mailbox{}}
-	for _, n := range personal {
+	l := &lister{s: s, spaces: spaces, survey: newSurvey(), states: states && s.caps.listStatus()}
+	for _, n := range spaces.personal {
 		if err := l.list(ctx, s.names.encodePattern(n.prefix)+"*"); err != nil {
 			return nil, err
 		}
@@ -68,29 +95,16 @@ func (s *session) mailboxes(ctx context.Context) ([]mailproof.Mailbox, error) {
 			return nil, err
 		}
 	}
-	out := make([]mailproof.Mailbox, 0, len(l.found))
-	for _, m := range l.found {
-		out = append(out, *m)
-	}
-	slices.SortFunc(out, func(a, b mailproof.Mailbox) int {
-		if a.IsInbox() != b.IsInbox() {
-			if a.IsInbox() {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	return out, nil
+	return l.survey, nil
 }
 
 // lister gathers what LIST and LSUB say.
 type lister struct {
-	s        *session
-	personal []namespace
-	foreign  []string
-	found    map[string]*mailproof.Mailbox
-	bad      error
+	*survey
+	s      *session
+	spaces *spaces
+	states bool // STATUS is asked for along
+	bad    error
 }
 
 // list asks for the mailboxes of one pattern, in one command where the server
@@ -98,11 +112,11 @@ type lister struct {
 func (l *lister) list(ctx context.Context, pattern string) error {
 	const op = "list folders"
 	if l.s.caps.has("LIST-EXTENDED") || l.s.caps.has("IMAP4rev2") {
-		want := "RETURN (SUBSCRIBED)"
-		if l.s.caps.has("SPECIAL-USE") {
-			want = "RETURN (SUBSCRIBED SPECIAL-USE)"
+		_, err := l.s.require(ctx, op, l.listed, atomArg("LIST"), stringArg(""), stringArg(pattern), atomArg(l.s.caps.listReturn(l.states)))
+		if err != nil && refused(err) && l.states {
+			l.states = false // it offers what it does not know
+			_, err = l.s.require(ctx, op, l.listed, atomArg("LIST"), stringArg(""), stringArg(pattern), atomArg(l.s.caps.listReturn(false)))
 		}
-		_, err := l.s.require(ctx, op, only("LIST", l.add), atomArg("LIST"), stringArg(""), stringArg(pattern), atomArg(want))
 		if err == nil || !refused(err) {
 			return l.outcome(err)
 		}
@@ -141,6 +155,24 @@ func (l *lister) parse(r response) (attrs []value, separator, name string, ok bo
 		}
 	}
 	return r.values[0].list, separatorOf(r.values[1]), l.s.names.decode(name), true
+}
+
+// listed takes what LIST says, and STATUS along with it.
+func (l *lister) listed(r response) {
+	switch strings.ToUpper(r.name) {
+	case "LIST":
+		l.add(r)
+	case "STATUS":
+		l.told(r)
+	}
+}
+
+// told takes the state of a mailbox, unless it is the open one: of that, STATUS
+// may tell what it was when it was opened (RFC 9051 §6.3.11).
+func (l *lister) told(r response) {
+	if name, state, ok := l.s.stateOf(r); ok && l.states && name != canonicalInbox(l.s.mailbox) {
+		l.state[name] = state
+	}
 }
 
 func (l *lister) add(r response) {
@@ -189,14 +221,14 @@ func (l *lister) subscribed(r response) {
 // prefix decides between ours and those of others.
 func (l *lister) owner(name string) (prefix string, mine bool) {
 	if name == "INBOX" {
-		return l.personal[0].prefix, true
+		return l.spaces.personal[0].prefix, true
 	}
-	for _, n := range l.personal {
+	for _, n := range l.spaces.personal {
 		if strings.HasPrefix(name, n.prefix) && (!mine || len(n.prefix) > len(prefix)) {
 			prefix, mine = n.prefix, true
 		}
 	}
-	for _, f := range l.foreign {
+	for _, f := range l.spaces.foreign {
 		if len(f) > len(prefix) && (strings.HasPrefix(name, f) || name == f[:len(f)-1]) {
 			return "", false
 		}

@@ -38,13 +38,31 @@ func (r *Reader) Server() mailproof.ServerInfo { return r.link.server() }
 func (r *Reader) Traffic() (read, written int64) { return r.link.traffic() }
 
 // Close signs out.
-func (r *Reader) Close() error { return r.link.close() }
+func (r *Reader) Close() error { return r.link.close(true) }
+
+// Leave signs out without waiting for the server's answer.
+func (r *Reader) Leave() error { return r.link.close(false) }
 
 // Mailboxes returns the mailboxes of the personal namespace, INBOX first, the
 // others by name, those that cannot be opened among them. INBOX carries the
 // prefix of the first personal namespace, which is where new mailboxes go.
 func (r *Reader) Mailboxes(ctx context.Context) ([]mailproof.Mailbox, error) {
-	return r.link.mailboxes(ctx)
+	found, err := r.link.mailboxes(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return found.mailboxes(), nil
+}
+
+// Survey is as Mailboxes, and tells the state of those mailboxes of which the
+// server says it along with their names (RFC 5819), without opening any. A state
+// that is not known of all it consists of has zeros.
+func (r *Reader) Survey(ctx context.Context) ([]mailproof.Mailbox, map[string]mailproof.MailboxState, error) {
+	found, err := r.link.mailboxes(ctx, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return found.mailboxes(), found.state, nil
 }
 
 // Quota returns the storage used and allowed, in octets; ok is false where the

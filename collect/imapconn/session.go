@@ -3,6 +3,7 @@ package imapconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -30,6 +31,9 @@ type session struct {
 	clean  *sanitizer
 	client *imapclient.Client
 
+	spaces   *spaces // nil: not asked for
+	surveyed *survey // as of the sign-in, as long as no command was sent since
+
 	mailbox     string // the one that is open; empty: none
 	uidvalidity uint32 // of mailbox
 	writable    bool   // opened with SELECT
@@ -38,9 +42,12 @@ type session struct {
 	mu      sync.Mutex
 	current *command            // the latest, which continuation requests and untagged data are for
 	flying  map[string]*command // by tag: all that were not answered
-	bye     *status             // the server's farewell
-	failure error               // why the connection ended
-	done    chan struct{}
+	// together are those of a flight that were not answered: untagged data are
+	// for all of them. Nil outside of one. The slice is never changed in place.
+	together []*command
+	bye      *status // the server's farewell
+	failure  error   // why the connection ended
+	done     chan struct{}
 }
 
 // errGaveUp says that go-imap's client closed the connection; its own error
@@ -89,6 +96,12 @@ func dial(ctx context.Context, c Config, names *nameTable, octets *traffic) (*se
 	names.mu.Lock()
 	names.utf8 = w.caps.utf8Names()
 	names.mu.Unlock()
+	if c.Survey {
+		if err := s.introduce(ctx, c); err != nil {
+			s.abort(err)
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -173,6 +186,17 @@ func (s *session) clientError(op string, err error) error {
 	s.mu.Unlock()
 	s.abort(&protocolError{err.Error()})
 	return s.broken(op)
+}
+
+// leave says goodbye and does not wait for the answer: nothing is under way any
+// more that it could tell of. A server that has the command before the end of
+// the connection has signed the client out.
+func (s *session) leave() {
+	if s.alive() && !s.busy() {
+		s.tags++
+		_ = s.send(fmt.Appendf(nil, "M%d LOGOUT\r\n", s.tags)) // the connection is closed next
+	}
+	s.abort(errClosed)
 }
 
 // close says goodbye, within reason.

@@ -64,41 +64,55 @@ func (s *session) status(ctx context.Context, mailbox string) (mailproof.Mailbox
 		return s.open(ctx, "EXAMINE", mailbox)
 	}
 	var state mailproof.MailboxState
-	items := "(MESSAGES UIDNEXT UIDVALIDITY)"
-	if s.caps.has("CONDSTORE") {
-		items = "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)"
-	}
 	seen := false
 	op := "ask for the state of folder " + strconv.Quote(mailbox)
 	_, err := s.require(ctx, op, only("STATUS", func(r response) {
-		if len(r.values) < 2 || s.names.decode(r.values[0].str) != canonicalInbox(mailbox) {
-			return
+		if name, told, ok := s.stateOf(r); ok && name == canonicalInbox(mailbox) {
+			state, seen = told, true
 		}
-		pairs := r.values[len(r.values)-1].list
-		for i := 0; i+1 < len(pairs); i += 2 {
-			n, ok := pairs[i+1].number()
-			if !ok {
-				continue
-			}
-			switch strings.ToUpper(pairs[i].str) {
-			case "MESSAGES":
-				state.Exists, seen = uint32(n), true
-			case "UIDNEXT":
-				state.UIDNext = mailproof.UID(n)
-			case "UIDVALIDITY":
-				state.UIDValidity = uint32(n)
-			case "HIGHESTMODSEQ":
-				state.HighestModSeq = n
-			}
-		}
-	}), atomArg("STATUS"), s.mailboxArg(mailbox), atomArg(items))
+	}), atomArg("STATUS"), s.mailboxArg(mailbox), atomArg("("+s.caps.statusItems()+")"))
 	if err != nil {
 		return state, err
 	}
-	if !seen || state.UIDValidity == 0 {
+	if !seen {
 		return state, serverFailure(s.masker, s.info.Address, op, malformed("the server answers OK and gives no state"))
 	}
 	return state, nil
+}
+
+// statusItems are what a state consists of.
+func (c capabilities) statusItems() string {
+	if c.has("CONDSTORE") {
+		return "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ"
+	}
+	return "MESSAGES UIDNEXT UIDVALIDITY"
+}
+
+// stateOf reads a STATUS response (RFC 9051 §7.3.4); ok is false where it does
+// not tell a number of messages and a UIDVALIDITY.
+func (s *session) stateOf(r response) (name string, state mailproof.MailboxState, ok bool) {
+	if len(r.values) < 2 || r.values[0].kind == list {
+		return "", state, false
+	}
+	counted := false
+	pairs := r.values[len(r.values)-1].list
+	for i := 0; i+1 < len(pairs); i += 2 {
+		n, ok := pairs[i+1].number()
+		if !ok {
+			continue
+		}
+		switch strings.ToUpper(pairs[i].str) {
+		case "MESSAGES":
+			state.Exists, counted = uint32(n), true
+		case "UIDNEXT":
+			state.UIDNext = mailproof.UID(n)
+		case "UIDVALIDITY":
+			state.UIDValidity = uint32(n)
+		case "HIGHESTMODSEQ":
+			state.HighestModSeq = n
+		}
+	}
+	return s.names.decode(r.values[0].str), state, counted && state.UIDValidity != 0
 }
 
 func canonicalInbox(name string) string {

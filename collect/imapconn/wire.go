@@ -173,12 +173,8 @@ func (w *wire) capability() error {
 // identify exchanges ID (RFC 2971) and returns the name and version that the
 // server gives. A server that refuses it is not asked again.
 func (w *wire) identify(name, version string) (string, error) {
-	ask := "ID NIL"
-	if name != "" {
-		ask = "ID (" + quote("name") + " " + quote(name) + " " + quote("version") + " " + quote(version) + ")"
-	}
 	var id string
-	_, err := w.command("identify", ask, func(data string) {
+	_, err := w.command("identify", identification(name, version), func(data string) {
 		word, args, _ := strings.Cut(data, " ")
 		if !strings.EqualFold(word, "ID") {
 			return
@@ -188,6 +184,14 @@ func (w *wire) identify(name, version string) (string, error) {
 		}
 	}, nil)
 	return id, err
+}
+
+// identification is the ID command (RFC 2971 §3.1).
+func identification(name, version string) string {
+	if name == "" {
+		return "ID NIL"
+	}
+	return "ID (" + quote("name") + " " + quote(name) + " " + quote("version") + " " + quote(version) + ")"
 }
 
 func serverID(pairs []value) string {

@@ -43,12 +43,23 @@ func (w *Writer) Server() mailproof.ServerInfo { return w.link.server() }
 func (w *Writer) Traffic() (read, written int64) { return w.link.traffic() }
 
 // Close signs out.
-func (w *Writer) Close() error { return w.link.close() }
+func (w *Writer) Close() error { return w.link.close(true) }
+
+// Leave signs out without waiting for the server's answer.
+func (w *Writer) Leave() error { return w.link.close(false) }
+
+// Reader returns a Reader over the same connection: of the two, only one may be
+// in use at a time. There is no way back: who has a Reader alone cannot write.
+func (w *Writer) Reader() *Reader { return &Reader{link: w.link} }
 
 // Mailboxes returns the mailboxes of the personal namespace, as
 // [Reader.Mailboxes] does.
 func (w *Writer) Mailboxes(ctx context.Context) ([]mailproof.Mailbox, error) {
-	return w.link.mailboxes(ctx)
+	found, err := w.link.mailboxes(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return found.mailboxes(), nil
 }
 
 // Quota returns the storage used and allowed, in octets; ok is false where the

@@ -287,15 +287,21 @@ func (w *MailboxWriter) End(ctx context.Context, after mailproof.MailboxState, s
 		if p := w.err.Load(); p != nil {
 			return *p // a batch was refused: the mailbox has no end
 		}
-		return t.once(fmt.Sprintf("folder %q", w.key.Mailbox), `UPDATE mailbox_scan SET state = 'done', before_uidnext = ?, before_exists = ?, before_modseq = ?,
-			after_uidvalidity = ?, after_uidnext = ?, after_exists = ?, after_modseq = ?, complete = ?, drifted = ?, present = ?, error = ? WHERE id = ?`,
-			int64(before.UIDNext), int64(before.Exists), int64(before.HighestModSeq),
-			int64(after.UIDValidity), int64(after.UIDNext), int64(after.Exists), int64(after.HighestModSeq), bit(s.Complete), bit(s.Drifted), s.Present, s.Error, w.id)
+		s.Name = w.key.Mailbox
+		return t.endMailbox(w.id, before, after, s)
 	})
 	if err == nil {
 		w.ended = true
 	}
 	return err
+}
+
+// endMailbox records how the scan of a mailbox ended.
+func (t *tx) endMailbox(id int64, before, after mailproof.MailboxState, s mailproof.MailboxScan) error {
+	return t.once(fmt.Sprintf("folder %q", s.Name), `UPDATE mailbox_scan SET state = 'done', before_uidnext = ?, before_exists = ?, before_modseq = ?,
+		after_uidvalidity = ?, after_uidnext = ?, after_exists = ?, after_modseq = ?, complete = ?, drifted = ?, present = ?, error = ? WHERE id = ?`,
+		int64(before.UIDNext), int64(before.Exists), int64(before.HighestModSeq),
+		int64(after.UIDValidity), int64(after.UIDNext), int64(after.Exists), int64(after.HighestModSeq), bit(s.Complete), bit(s.Drifted), s.Present, s.Error, id)
 }
 
 // batch is rows of new messages on their way to the writer. Everything of the
