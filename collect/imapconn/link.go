@@ -144,6 +144,12 @@ func (l *link) close(wait bool) error {
 	return nil
 }
 
+func (l *link) settled() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.s == nil || !l.s.alive() || !l.s.busy()
+}
+
 // newLink dials the first connection. A refusal is not tried again: wrong
 // passwords count, and a name that is wrong stays wrong.
 func newLink(ctx context.Context, c Config) (*link, error) {
@@ -153,6 +159,7 @@ func newLink(ctx context.Context, c Config) (*link, error) {
 	if _, err := l.session(ctx); err != nil {
 		return nil, err
 	}
+	l.config.Survey = false // of a connection that is made anew nobody knows what comes next
 	l.stop = l.keepAlive()
 	return l, nil
 }

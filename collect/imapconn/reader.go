@@ -40,6 +40,10 @@ func (r *Reader) Traffic() (read, written int64) { return r.link.traffic() }
 // Close signs out.
 func (r *Reader) Close() error { return r.link.close(true) }
 
+// Settled reports whether no answer is due: what was begun came to its end, or the
+// connection did.
+func (r *Reader) Settled() bool { return r.link.settled() }
+
 // Leave signs out without waiting for the server's answer.
 func (r *Reader) Leave() error { return r.link.close(false) }
 

@@ -182,6 +182,7 @@ type Engagement struct {
 	wrong    wrongLogins
 	lines    lines
 	budgets  budgets
+	kept     kept
 	most     listAtMost // exceptions of one account that are listed
 
 	// What all accounts share: the memory for bodies, the copy that goes along
@@ -233,8 +234,11 @@ func OpenReadOnly(ctx context.Context, dir string, cfg *config.Config, o Options
 	return e, nil
 }
 
-// Close closes the ledger.
-func (e *Engagement) Close() error { return e.ledger.Close() }
+// Close ends the connections that lie ready, and closes the ledger.
+func (e *Engagement) Close() error {
+	e.kept.close()
+	return e.ledger.Close()
+}
 
 const rulesKey = "rules"
 
@@ -249,6 +253,7 @@ func (e *Engagement) setUp(ctx context.Context, writable bool) error {
 	if e.Progress == nil {
 		e.Progress = func(mailproof.PassKind, mailproof.Side) (mailproof.Progress, func()) { return nil, func() {} }
 	}
+	e.lines.spare = e.kept.drop
 	e.spool = spool.New(spool.Options{})
 	e.hands, e.pens = semaphore.NewWeighted(int64(e.Parallel)), semaphore.NewWeighted(int64(e.Parallel))
 	if err := e.keepRules(ctx, writable); err != nil {
@@ -373,7 +378,7 @@ func (e *Engagement) dialReader(ctx context.Context, a Account, side mailproof.S
 	if err != nil {
 		return nil, nil, err
 	}
-	r, leave, err := signedIn(ctx, e, a, side, c, imapconn.DialReader)
+	r, leave, err := signedIn(ctx, e, a, side, c, true, imapconn.DialReader)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -381,21 +386,6 @@ func (e *Engagement) dialReader(ctx context.Context, a Account, side mailproof.S
 		// What was read is recorded by now: a server that will not say goodbye
 		// takes nothing from it.
 		_ = r.Close()
-		leave()
-	}, nil
-}
-
-func (e *Engagement) dialWriter(ctx context.Context, a Account) (w *imapconn.Writer, done func(), err error) {
-	c, err := e.connection(ctx, a, mailproof.Destination)
-	if err != nil {
-		return nil, nil, err
-	}
-	w, leave, err := signedIn(ctx, e, a, mailproof.Destination, c, imapconn.DialWriter)
-	if err != nil {
-		return nil, nil, err
-	}
-	return w, func() {
-		_ = w.Close() // every append has had its answer
 		leave()
 	}, nil
 }

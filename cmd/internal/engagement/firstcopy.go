@@ -57,6 +57,9 @@ func (e *Engagement) ReadAndCopy(ctx context.Context, o Observer) (read [2]Inven
 		}
 		return err
 	}
+	for _, a := range e.Accounts {
+		e.signInAhead(ctx, a, mailproof.Source) // while the destination is read
+	}
 	dst, err := e.Inventory(ctx, mailproof.Destination)
 	if err := see(dst, err); err != nil {
 		return read, copied, err
@@ -139,12 +142,12 @@ func (c *copying) account(ctx context.Context, a Account) (tap collect.Tap, done
 	if err != nil {
 		return nil, nothing, err
 	}
-	hold, ok, err := c.holdSet(ctx, a.Name)
-	if err != nil || !ok {
+	known, err := c.knowsDestination(ctx, a.Name)
+	if err != nil || !known {
 		c.rest()
 		return nil, nothing, err
 	}
-	t := &sourceTap{copying: c, a: a, hold: hold, sent: sent}
+	t := &sourceTap{copying: c, a: a, sent: sent}
 	return t, t.done, nil
 }
 
@@ -155,6 +158,27 @@ func (c *copying) rest() {
 	c.res.Rest = true
 }
 
+// knowsDestination reports whether the destination was read to its end by the
+// inventory that the copy rests on, and is small enough for [copying.holdSet].
+func (c *copying) knowsDestination(ctx context.Context, account string) (known bool, err error) {
+	_, dst, done, err := c.e.inventoriesOf(ctx, account)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if s := dst.Scan(); s.Pass != c.fresh || s.State != mailproof.PassDone {
+		return false, nil
+	}
+	var messages int64
+	for _, box := range dst.Mailboxes() {
+		if !box.Complete || box.Drifted || box.Error != "" || box.Excluded != "" {
+			return false, nil
+		}
+		messages += box.Present
+	}
+	return messages <= maxHoldSet, nil
+}
+
 // holdSet reads what the destination has. ok is false where that is not known
 // of every message of it.
 func (c *copying) holdSet(ctx context.Context, account string) (hold holdSet, ok bool, err error) {
@@ -163,14 +187,6 @@ func (c *copying) holdSet(ctx context.Context, account string) (hold holdSet, ok
 		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	if s := dst.Scan(); s.Pass != c.fresh || s.State != mailproof.PassDone {
-		return nil, false, nil
-	}
-	for _, box := range dst.Mailboxes() {
-		if !box.Complete || box.Drifted || box.Error != "" || box.Excluded != "" {
-			return nil, false, nil
-		}
-	}
 	n := 0
 	for row, err := range dst.Rows(ctx, mailproof.TierNone) {
 		if err != nil {
@@ -218,10 +234,13 @@ func (h holdSet) has(m *mailproof.Message) bool {
 type sourceTap struct {
 	*copying
 	a         Account
-	hold      holdSet
 	sent      bool // some of its messages were sent before
 	server    mailproof.ServerInfo
 	mailboxes []mailproof.Mailbox
+
+	look  sync.Once // when the first message is offered: often none is
+	hold  holdSet
+	known bool // hold says it of every message
 
 	start   sync.Once
 	sender  *transfer.Sender
@@ -243,7 +262,8 @@ func (t *sourceTap) Begin(_ context.Context, server mailproof.ServerInfo, mailbo
 // Offer implements [collect.Tap].
 func (t *sourceTap) Offer(ctx context.Context, m mailproof.Message, body collect.Body) {
 	target, wanted := "", false
-	if !t.hold.has(&m) && !t.wasSent(ctx, &m) {
+	t.look.Do(func() { t.hold, t.known, t.err = t.holdSet(ctx, t.a.Name) })
+	if t.known && !t.hold.has(&m) && !t.wasSent(ctx, &m) {
 		t.start.Do(func() { t.err = t.open(ctx) })
 		if t.err == nil {
 			target, wanted = t.folders.Target(m.Mailbox)

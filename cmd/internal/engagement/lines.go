@@ -3,15 +3,24 @@ package engagement
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // lines counts the connections to each server, over all accounts. How many it
 // takes is known beforehand, or learnt: a server that says that there are too
 // many gets fewer from then on.
 type lines struct {
+	// spare gives up connections that nobody uses, and reports whether there were
+	// any; nil: there are none.
+	spare   func() bool
+	waiting atomic.Int32 // how many wait for a place
+
 	mu      sync.Mutex
 	servers map[string]*serverLine
 }
+
+// wanted reports whether anybody waits for a place.
+func (l *lines) wanted() bool { return l.waiting.Load() > 0 }
 
 // serverLine is the connections to one server.
 type serverLine struct {
@@ -29,11 +38,25 @@ func (l *lines) enter(ctx context.Context, server string, most int) (leave func(
 		if leave != nil {
 			return leave, nil
 		}
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := l.await(ctx, wait); err != nil {
+			return nil, err
 		}
+	}
+}
+
+// await waits until another try is worth it: at once where something could be
+// spared.
+func (l *lines) await(ctx context.Context, freed <-chan struct{}) error {
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
+	if l.spare != nil && l.spare() {
+		return ctx.Err()
+	}
+	select {
+	case <-freed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -60,6 +60,7 @@ func (e *Engagement) patiently(ctx context.Context, a Account, side mailproof.Si
 
 // lowered takes a server at its word that there are too many connections.
 func (e *Engagement) lowered(side mailproof.Side, server string) {
+	defer e.kept.drop()
 	if most, lowered := e.lines.lower(side.String() + " " + server); lowered {
 		e.say("%s %s takes no more connections: at most %d from now on", side, server, most)
 	}
@@ -153,27 +154,28 @@ func (e *Engagement) now() time.Time {
 	return time.Now()
 }
 
-// reader signs in to read, patiently.
+// reader signs in to read, patiently, or takes the connection that lies ready.
 func (e *Engagement) reader(ctx context.Context, a Account, side mailproof.Side) (r *pacedReader, done func(), err error) {
-	var plain *imapconn.Reader
+	var c *conn
 	err = e.patiently(ctx, a, side, func() (err error) {
-		plain, done, err = e.dialReader(ctx, a, side)
+		c, done, err = e.signedInTo(ctx, a, side)
 		return err
 	})
 	if err != nil {
 		return nil, nil, e.whenToResume(err)
 	}
-	return e.pacedReader(ctx, a, side, plain, done)
+	return e.pacedReader(ctx, a, side, c, done)
 }
 
-// writer signs in to write, patiently.
+// writer signs in to write, patiently, or takes the connection that lies ready.
 func (e *Engagement) writer(ctx context.Context, a Account) (w *imapconn.Writer, done func(), err error) {
+	var c *conn
 	err = e.patiently(ctx, a, mailproof.Destination, func() (err error) {
-		w, done, err = e.dialWriter(ctx, a)
+		c, done, err = e.signedInTo(ctx, a, mailproof.Destination)
 		return err
 	})
 	if err != nil {
 		return nil, nil, e.whenToResume(err)
 	}
-	return w, e.countWriter(a, w, done), nil
+	return c.writer, e.countWriter(a, c, done), nil
 }

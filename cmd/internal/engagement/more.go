@@ -41,7 +41,7 @@ func (e *Engagement) more(a Account, side mailproof.Side) func(context.Context) 
 			e.hands.Release(1)
 			return nil, nil, false
 		}
-		paced, done, err := e.pacedReader(ctx, a, side, r, done)
+		paced, done, err := e.pacedReader(ctx, a, side, &conn{reader: r, leave: done}, done)
 		if err != nil {
 			return nil, nil, false
 		}
@@ -62,6 +62,9 @@ func (e *Engagement) tryReader(ctx context.Context, a Account, side mailproof.Si
 	}
 	places := e.placesOf(a, side, c.Endpoint)
 	leave, ok := e.lines.tryEnterBoth(places)
+	if !ok && e.kept.drop() {
+		leave, ok = e.lines.tryEnterBoth(places)
+	}
 	if !ok {
 		return nil, nil, false
 	}

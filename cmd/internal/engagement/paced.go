@@ -111,32 +111,31 @@ func note(ctx context.Context, b *pace.Budget, taken, passed int64) error {
 // for is not asked of the server.
 type pacedReader struct {
 	*imapconn.Reader
+	conn     *conn
 	down, up *pace.Budget
 	rate     *pace.Rate
-	read     int64 // octets that were noted
-	written  int64
 }
 
 // pacedReader wraps a reader. done notes what passed beside the bodies.
-func (e *Engagement) pacedReader(ctx context.Context, a Account, side mailproof.Side, r *imapconn.Reader, done func()) (*pacedReader, func(), error) {
-	info := r.Server()
-	p := &pacedReader{Reader: r, rate: e.rate(side), down: e.budget(a.Name, side, info, pace.Down), up: e.budget(a.Name, side, info, pace.Up)}
+func (e *Engagement) pacedReader(ctx context.Context, a Account, side mailproof.Side, c *conn, done func()) (*pacedReader, func(), error) {
+	info := c.reader.Server()
+	p := &pacedReader{Reader: c.reader, conn: c, rate: e.rate(side), down: e.budget(a.Name, side, info, pace.Down), up: e.budget(a.Name, side, info, pace.Up)}
 	return p, func() {
-		done()
 		if err := p.settle(ctx, 0); err != nil {
 			e.say("the day's traffic of %s could not be noted: %v", a.Name, err)
 		}
+		done()
 	}, nil
 }
 
 // settle notes what passed since it was called last.
 func (p *pacedReader) settle(ctx context.Context, taken int64) error {
 	read, written := p.Traffic()
-	err := note(ctx, p.down, taken, read-p.read)
-	if err == nil && written > p.written {
-		err = note(ctx, p.up, 0, written-p.written)
+	err := note(ctx, p.down, taken, read-p.conn.read)
+	if err == nil && written > p.conn.written {
+		err = note(ctx, p.up, 0, written-p.conn.written)
 	}
-	p.read, p.written = read, written
+	p.conn.read, p.conn.written = read, written
 	return err
 }
 
@@ -218,15 +217,15 @@ func (l sendLimiter) Wait(ctx context.Context, messages int, octets int64) error
 }
 
 // countWriter notes what passed beside the messages that a limiter let go.
-func (e *Engagement) countWriter(a Account, w *imapconn.Writer, done func()) func() {
-	info := w.Server()
-	down := e.budget(a.Name, mailproof.Destination, info, pace.Down)
+func (e *Engagement) countWriter(a Account, c *conn, done func()) func() {
+	down := e.budget(a.Name, mailproof.Destination, c.writer.Server(), pace.Down)
 	return func() {
-		done()
-		read, _ := w.Traffic()
-		if err := note(context.Background(), down, 0, read); err != nil {
+		read, written := c.writer.Traffic()
+		if err := note(context.Background(), down, 0, read-c.read); err != nil {
 			e.say("the day's traffic of %s could not be noted: %v", a.Name, err)
 		}
+		c.read, c.written = read, written
+		done()
 	}
 }
 

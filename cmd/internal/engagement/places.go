@@ -3,6 +3,7 @@ package engagement
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/imapconn"
@@ -96,12 +97,21 @@ func (e *Engagement) recognised(a Account, side mailproof.Side, p places, info m
 	e.lines.bound(p.server, p.mostServer)
 }
 
-// signedIn signs in with dial once there is a place. leave makes room for the
-// next one.
-func signedIn[C interface{ Server() mailproof.ServerInfo }](ctx context.Context, e *Engagement, a Account, side mailproof.Side, c imapconn.Config,
+// errNoPlace says that a server takes no further connection right now.
+var errNoPlace = errors.New("no place for another connection")
+
+// signedIn signs in with dial once there is a place, or, where it may not wait,
+// if there is one. leave makes room for the next one.
+func signedIn[C interface{ Server() mailproof.ServerInfo }](ctx context.Context, e *Engagement, a Account, side mailproof.Side, c imapconn.Config, mayWait bool,
 	dial func(context.Context, imapconn.Config) (C, error)) (conn C, leave func(), err error) {
 	p := e.placesOf(a, side, c.Endpoint)
-	leave, err = e.lines.enterBoth(ctx, p)
+	if mayWait {
+		leave, err = e.lines.enterBoth(ctx, p)
+	} else if now, ok := e.lines.tryEnterBoth(p); ok {
+		leave = now
+	} else {
+		err = errNoPlace
+	}
 	if err != nil {
 		return conn, nil, err
 	}

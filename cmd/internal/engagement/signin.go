@@ -69,7 +69,7 @@ func (e *Engagement) signIn(ctx context.Context, a Account, s *SignIn) {
 		s.Err = err
 		return
 	}
-	r, leave, err := signedIn(ctx, e, a, s.Side, c, imapconn.DialReader)
+	r, leave, err := signedIn(ctx, e, a, s.Side, c, true, imapconn.DialReader)
 	s.Took = time.Since(started)
 	if err != nil {
 		s.Err = err
