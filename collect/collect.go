@@ -293,7 +293,10 @@ func (p *pass) oneMailbox(ctx context.Context, mb mailproof.Mailbox) error {
 	}
 	before, told := p.states[mb.Name]
 	var err error
-	if !excluded || !told {
+	switch {
+	case !excluded:
+		before, err = p.open(ctx, mb.Name)
+	case !told:
 		before, err = p.src.Examine(ctx, mb.Name)
 	}
 	if excluded && err == nil {

@@ -14,6 +14,22 @@ type surveyor interface {
 	Survey(ctx context.Context) ([]mailproof.Mailbox, map[string]mailproof.MailboxState, error)
 }
 
+// opener is a [Source] that can open a mailbox and list it in one round trip.
+type opener interface {
+	// Open is Examine, of a mailbox of which Metadata is asked next; told is its
+	// state as Survey has it.
+	Open(ctx context.Context, mailbox string, told mailproof.MailboxState) (mailproof.MailboxState, error)
+}
+
+// open opens a mailbox that is going to be listed.
+func (p *pass) open(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
+	told, is := p.states[mailbox]
+	if src, can := p.src.(opener); can && is {
+		return src.Open(ctx, mailbox, told)
+	}
+	return p.src.Examine(ctx, mailbox)
+}
+
 // survey lists the mailboxes, with their states if they are of use.
 func (p *pass) survey(ctx context.Context) (mailboxes []mailproof.Mailbox, err error) {
 	src, can := p.src.(surveyor)

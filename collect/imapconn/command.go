@@ -31,6 +31,9 @@ func (s *session) continuation() {
 func (s *session) untagged(r response) {
 	s.mu.Lock()
 	cmd, together := s.current, s.together
+	if s.ordered && len(together) > 1 {
+		together = together[:1]
+	}
 	s.mu.Unlock()
 	if together == nil {
 		if cmd != nil && cmd.untagged != nil {

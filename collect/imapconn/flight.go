@@ -18,16 +18,30 @@ type request struct {
 // own by name (RFC 9051 §5.5). An error means that the connection is gone;
 // refusals are among the completions, which are in the order of the requests.
 func (s *session) flight(ctx context.Context, requests []request) ([]status, error) {
+	return s.flyWatched(ctx, requests, false)
+}
+
+// inOrder is as flight, of commands that the server has to carry out one after
+// the other, as each changes what the next one is about: untagged data are for
+// the first that was not answered.
+func (s *session) inOrder(ctx context.Context, requests []request) ([]status, error) {
+	return s.flyWatched(ctx, requests, true)
+}
+
+func (s *session) flyWatched(ctx context.Context, requests []request, ordered bool) ([]status, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
 	if !s.alive() {
-		return nil, s.broken("connect")
+		return nil, s.broken(requests[0].op)
 	}
 	release := s.guard(ctx)
-	done, err := s.fly(requests)
+	done, err := s.fly(requests, ordered)
 	s.idle()
 	return done, release(err)
 }
 
-func (s *session) fly(requests []request) (done []status, err error) {
+func (s *session) fly(requests []request, ordered bool) (done []status, err error) {
 	if slices.ContainsFunc(requests, request.literal) {
 		return s.oneByOne(requests)
 	}
@@ -43,7 +57,7 @@ func (s *session) fly(requests []request) (done []status, err error) {
 		lines = append(lines, "\r\n"...)
 	}
 	s.mu.Lock()
-	s.together = cmds
+	s.together, s.ordered = cmds, ordered
 	s.clean.listening.Store(true)
 	s.mu.Unlock()
 	sent := s.send(lines)

@@ -26,6 +26,14 @@ const metadataChunk = 5000
 func (r *Reader) Metadata(ctx context.Context, yield func(mailproof.Metadata) error) error {
 	r.link.mu.Lock()
 	defer r.link.mu.Unlock()
+	if list, ok := r.listedAhead(); ok {
+		for _, m := range list {
+			if err := yield(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	var all imap.UIDSet
 	err := r.reading(ctx, func(s *session) (err error) {
 		all, err = r.listUIDs(ctx, s)

@@ -18,6 +18,7 @@ type Reader struct {
 
 	mailbox string                 // the one that Examine opened
 	state   mailproof.MailboxState // as Examine found it
+	ahead   *ahead                 // what came along with that; nil: nothing
 }
 
 // DialReader connects and signs in. Errors are a [*mailproof.ServerError], or
@@ -80,17 +81,16 @@ func (r *Reader) Quota(ctx context.Context) (used, limit int64, ok bool, err err
 func (r *Reader) Examine(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
 	r.link.mu.Lock()
 	defer r.link.mu.Unlock()
+	if state, ok := r.examinedAhead(mailbox); ok {
+		r.state = state
+		return state, nil
+	}
 	var state mailproof.MailboxState
 	err := r.link.retry(ctx, func(s *session) (err error) {
 		state, err = s.open(ctx, "EXAMINE", mailbox)
 		return err
 	})
-	if err != nil {
-		r.mailbox = ""
-		return state, err
-	}
-	r.mailbox, r.state = mailbox, state
-	return state, nil
+	return r.opened(mailbox, state, nil, err)
 }
 
 var errNotExamined = errors.New("imapconn: no mailbox was examined")

@@ -45,6 +45,7 @@ type session struct {
 	// together are those of a flight that were not answered: untagged data are
 	// for all of them. Nil outside of one. The slice is never changed in place.
 	together []*command
+	ordered  bool    // untagged data are for the first of them only
 	bye      *status // the server's farewell
 	failure  error   // why the connection ended
 	done     chan struct{}

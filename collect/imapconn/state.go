@@ -11,49 +11,71 @@ import (
 // open opens a mailbox with EXAMINE (read-only) or SELECT (RFC 9051 §6.3.2,
 // §6.3.3) and returns its state.
 func (s *session) open(ctx context.Context, verb, mailbox string) (mailproof.MailboxState, error) {
-	var state mailproof.MailboxState
-	seen := false
-	args := []argument{atomArg(verb), s.mailboxArg(mailbox)}
-	if s.caps.has("CONDSTORE") {
-		args = append(args, atomArg("(CONDSTORE)"))
-	}
-	s.mailbox = ""
-	op := "open folder " + strconv.Quote(mailbox)
-	st, err := s.exec(ctx, op, func(r response) {
-		if r.name == "EXISTS" {
-			state.Exists, seen = r.number, true
-		}
-		if r.status == nil {
-			return
-		}
-		n, err := strconv.ParseUint(r.status.args, 10, 64)
-		if err != nil {
-			return
-		}
-		switch r.status.code {
-		case "UIDVALIDITY":
-			state.UIDValidity = uint32(n)
-		case "UIDNEXT":
-			state.UIDNext = mailproof.UID(n)
-		case "HIGHESTMODSEQ":
-			state.HighestModSeq = n
-		}
-	}, args...)
+	o := s.opening(verb, mailbox)
+	st, err := s.exec(ctx, o.op, o.untagged, o.args...)
 	if err != nil {
-		return state, err
+		return o.state, err
 	}
+	return o.end(st)
+}
+
+// opening is an EXAMINE or SELECT.
+type opening struct {
+	request
+	s             *session
+	verb, mailbox string
+	state         mailproof.MailboxState
+	seen          bool // EXISTS was
+}
+
+// opening begins none, but says what to send. Whatever was open is closed by it,
+// also where it is refused (RFC 9051 §6.3.2).
+func (s *session) opening(verb, mailbox string) *opening {
+	s.mailbox = ""
+	o := &opening{s: s, verb: verb, mailbox: mailbox}
+	o.request = request{op: "open folder " + strconv.Quote(mailbox), untagged: o.told, args: []argument{atomArg(verb), s.mailboxArg(mailbox)}}
+	if s.caps.has("CONDSTORE") {
+		o.args = append(o.args, atomArg("(CONDSTORE)"))
+	}
+	return o
+}
+
+// told takes what the server says of the mailbox while it opens it.
+func (o *opening) told(r response) {
+	if r.name == "EXISTS" {
+		o.state.Exists, o.seen = r.number, true
+	}
+	if r.status == nil {
+		return
+	}
+	n, err := strconv.ParseUint(r.status.args, 10, 64)
+	if err != nil {
+		return
+	}
+	switch r.status.code {
+	case "UIDVALIDITY":
+		o.state.UIDValidity = uint32(n)
+	case "UIDNEXT":
+		o.state.UIDNext = mailproof.UID(n)
+	case "HIGHESTMODSEQ":
+		o.state.HighestModSeq = n
+	}
+}
+
+// end takes the completion.
+func (o *opening) end(st status) (mailproof.MailboxState, error) {
 	if !st.ok() {
-		refusal := s.masker.refusal(s.info.Address, op, st)
+		refusal := o.s.masker.refusal(o.s.info.Address, o.op, st)
 		if refusal.Kind == mailproof.ErrRefused && st.typ == "NO" {
 			refusal.Kind = mailproof.ErrNoMailbox
 		}
-		return state, refusal
+		return o.state, refusal
 	}
-	if !seen || state.UIDValidity == 0 {
-		return state, serverFailure(s.masker, s.info.Address, op, malformed("opened, but the server gives no EXISTS or no UIDVALIDITY"))
+	if !o.seen || o.state.UIDValidity == 0 {
+		return o.state, serverFailure(o.s.masker, o.s.info.Address, o.op, malformed("opened, but the server gives no EXISTS or no UIDVALIDITY"))
 	}
-	s.mailbox, s.uidvalidity, s.writable = mailbox, state.UIDValidity, verb == "SELECT"
-	return state, nil
+	o.s.mailbox, o.s.uidvalidity, o.s.writable = o.mailbox, o.state.UIDValidity, o.verb == "SELECT"
+	return o.state, nil
 }
 
 // status asks for the state of a mailbox that need not be open (RFC 9051
