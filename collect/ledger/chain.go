@@ -221,6 +221,7 @@ var loose = []struct{ name, table, key, columns string }{
 	{"traffic", "traffic", "seq", "seq, day, account, side, read, sent, recorded"},
 	{"deletion", "deletion", "seq", "seq, pass, account, mailbox, uidvalidity, uid, t0, octets, source_mailbox, source_validity, source_uid, appended_by, intended"},
 	{"deletion-result", "deletion_result", "seq", "seq, deletion, state, reason, finished"},
+	{"settled", "settled", "seq", "seq, account, source_pass, destination_pass, base_pass, rules, recorded"},
 }
 
 // series narrows the two series of exceptions, which share a table.

@@ -121,7 +121,7 @@ func (e *Engagement) plan(ctx context.Context, account string, use func(steps) e
 	if err != nil {
 		return err
 	}
-	return use(e.notSentBefore(ctx, account, src, dst, steps(diff.Plan(ctx, src, dst, o))))
+	return e.planOnce(ctx, account, src, dst, o, use)
 }
 
 // Copy carries out what the two latest inventories call for, but for messages

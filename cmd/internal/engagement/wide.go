@@ -2,7 +2,6 @@ package engagement
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	"github.com/mailproof/mailproof"
@@ -40,9 +39,6 @@ func (e *Engagement) moreWriters(a Account, first *imapconn.Writer) func(context
 	}
 }
 
-// errNoPlace says that a server has no place for one more connection.
-var errNoPlace = errors.New("no place for one more connection")
-
 // tryWriter is [Engagement.tryReader] for a connection that writes.
 func (e *Engagement) tryWriter(ctx context.Context, a Account) (w *imapconn.Writer, done func(), err error) {
 	const side = mailproof.Destination
@@ -63,8 +59,8 @@ func (e *Engagement) tryWriter(ctx context.Context, a Account) (w *imapconn.Writ
 		return nil, nil, err
 	}
 	e.recognised(a, side, places, w.Server())
-	return w, e.countWriter(a, w, func() {
-		_ = w.Close() // as in dialWriter
+	return w, e.countWriter(a, &conn{writer: w}, func() {
+		_ = w.Close() // as in conn.end
 		leave()
 	}), nil
 }
