@@ -1,0 +1,315 @@
+package engagement
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect"
+	"github.com/mailproof/mailproof/collect/imapconn"
+	"github.com/mailproof/mailproof/collect/imapmem"
+	"github.com/mailproof/mailproof/collect/ledger"
+)
+
+// owner is a mail user who changes an account while passes are taken of it.
+type owner struct {
+	*testing.T
+	conn      net.Conn
+	br        *bufio.Reader
+	tag       int
+	prefix    string
+	mailboxes []string
+	n         int
+}
+
+func newOwner(t *testing.T, ep mailproof.Endpoint) *owner {
+	t.Helper()
+	conn, err := net.Dial("tcp", ep.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+	o := &owner{T: t, conn: conn, br: bufio.NewReader(conn), mailboxes: []string{"INBOX"}}
+	o.line()
+	o.do("LOGIN %q pw", ep.User)
+	for _, l := range o.do("NAMESPACE") {
+		if strings.HasPrefix(l, `* NAMESPACE (("INBOX.`) {
+			o.prefix = "INBOX."
+		}
+	}
+	return o
+}
+
+func (o *owner) line() string {
+	o.Helper()
+	l, err := o.br.ReadString('\n')
+	if err != nil {
+		o.Fatal(err)
+	}
+	return strings.TrimRight(l, "\r\n")
+}
+
+// do carries out a command and returns the untagged answers. A refusal is no
+// error: the history goes on without it.
+func (o *owner) do(format string, args ...any) (untagged []string) {
+	o.Helper()
+	o.tag++
+	tag := "O" + strconv.Itoa(o.tag)
+	fmt.Fprintf(o.conn, tag+" "+format+"\r\n", args...)
+	for {
+		l := o.line()
+		if strings.HasPrefix(l, tag+" ") {
+			return untagged
+		}
+		untagged = append(untagged, l)
+	}
+}
+
+func (o *owner) append(mailbox string) {
+	o.Helper()
+	o.n++
+	text := fmt.Sprintf("From: a@a.example\r\nTo: b@b.example\r\nSubject: number %d\r\nMessage-ID: <%d@a.example>\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\n\r\nThis is number %d.\r\n", o.n, o.n, o.n)
+	o.tag++
+	tag := "O" + strconv.Itoa(o.tag)
+	fmt.Fprintf(o.conn, "%s APPEND %q (\\Seen) {%d}\r\n", tag, mailbox, len(text))
+	for l := o.line(); !strings.HasPrefix(l, "+"); l = o.line() {
+		if strings.HasPrefix(l, tag+" ") {
+			return
+		}
+	}
+	fmt.Fprintf(o.conn, "%s\r\n", text)
+	for l := o.line(); !strings.HasPrefix(l, tag+" "); l = o.line() {
+	}
+}
+
+// select opens a mailbox and returns how many messages it has.
+func (o *owner) selected(mailbox string) (n int) {
+	o.Helper()
+	for _, l := range o.do("SELECT %q", mailbox) {
+		if number, is := strings.CutSuffix(l, " EXISTS"); is {
+			n, _ = strconv.Atoi(strings.TrimPrefix(number, "* "))
+		}
+	}
+	return n
+}
+
+// act does one thing, at random.
+func (o *owner) act(r *rand.Rand) {
+	o.Helper()
+	mailbox := o.mailboxes[r.IntN(len(o.mailboxes))]
+	switch r.IntN(9) {
+	case 0, 1, 2:
+		o.append(mailbox)
+	case 3, 4:
+		if n := o.selected(mailbox); n > 0 {
+			flag := []string{`\Flagged`, `\Answered`, `\Seen`, "$Forwarded"}[r.IntN(4)]
+			o.do("STORE %d %sFLAGS (%s)", 1+r.IntN(n), []string{"+", "-"}[r.IntN(2)], flag)
+		}
+		o.do("CLOSE")
+	case 5:
+		if n := o.selected(mailbox); n > 0 {
+			o.do(`STORE %d +FLAGS (\Deleted)`, 1+r.IntN(n))
+			o.do("EXPUNGE")
+		}
+		o.do("CLOSE")
+	case 6:
+		if len(o.mailboxes) < 6 {
+			o.n++
+			name := fmt.Sprintf("%sFolder%d", o.prefix, o.n)
+			o.do("CREATE %q", name)
+			o.mailboxes = append(o.mailboxes, name)
+		}
+	case 7:
+		if mailbox == "INBOX" {
+			return
+		}
+		o.n++
+		name := fmt.Sprintf("%sRenamed%d", o.prefix, o.n)
+		o.do("RENAME %q %q", mailbox, name)
+		o.mailboxes[slices.Index(o.mailboxes, mailbox)] = name
+	case 8: // another mailbox of the same name: its UIDVALIDITY changes
+		if mailbox == "INBOX" {
+			return
+		}
+		o.do("DELETE %q", mailbox)
+		if r.IntN(2) == 0 {
+			o.mailboxes = slices.DeleteFunc(o.mailboxes, func(name string) bool { return name == mailbox })
+			return
+		}
+		o.do("CREATE %q", mailbox)
+		for range r.IntN(3) {
+			o.append(mailbox)
+		}
+	}
+}
+
+// thorough hides from a pass every way of leaving something unasked: the states
+// that come with the names, and what the ledger remembers of a state.
+type thorough struct{ collect.Source }
+
+type forgetful struct{ collect.Recorder }
+
+func (f forgetful) BeginMailbox(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, mb mailproof.Mailbox, before mailproof.MailboxState) (collect.MailboxRecorder, error) {
+	w, err := f.Recorder.BeginMailbox(ctx, pass, account, side, mb, before)
+	return struct{ collect.MailboxRecorder }{w}, err
+}
+
+// counting counts how often a mailbox is opened.
+type counting struct {
+	*imapconn.Reader
+	opened int
+}
+
+func (c *counting) Open(ctx context.Context, mailbox string, told mailproof.MailboxState) (mailproof.MailboxState, error) {
+	c.opened++
+	return c.Reader.Open(ctx, mailbox, told)
+}
+
+func (c *counting) Examine(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
+	c.opened++
+	return c.Reader.Examine(ctx, mailbox)
+}
+
+// recordedOf is all that a ledger says of an account's latest inventory.
+func recordedOf(t *testing.T, l *ledger.Ledger) (lines []string) {
+	t.Helper()
+	inv, err := l.Inventory(t.Context(), "anna", mailproof.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := inv.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	boxes := inv.Mailboxes()
+	for _, b := range boxes {
+		lines = append(lines, fmt.Sprintf("%+v", b))
+	}
+	for row, err := range inv.Rows(t.Context(), mailproof.TierNone) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("%s %d %s %s %d %v %x", boxes[row.Mailbox].Name, row.UID, row.Flags, row.InternalDate.UTC(), row.Size, row.State, row.Hashes[0][:4]))
+	}
+	return lines
+}
+
+// Whatever happens to an account between two passes, a pass that leaves unasked
+// what it may leaves the same in the ledger as one that asks for everything.
+func TestNothingIsMissedByNotAsking(t *testing.T) {
+	servers := map[string]mailproof.Endpoint{}
+	for name, hide := range map[string][]string{"embedded": nil, "embedded without CONDSTORE": {"CONDSTORE"}, "embedded without LIST-STATUS": {"LIST-STATUS"}} {
+		s := imapmem.New(imapmem.Options{Hide: hide})
+		s.AddAccount("anna", "pw")
+		if err := s.Start(t.Context(), mailproof.Plaintext); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		servers[name] = s.Endpoint("anna")
+	}
+	for _, name := range []string{"DOVECOT", "CYRUS", "COURIER"} {
+		host, port, err := net.SplitHostPort(os.Getenv("MAILPROOF_" + name))
+		if err != nil {
+			continue
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers[strings.ToLower(name)] = mailproof.Endpoint{User: fmt.Sprintf("nearunchanged%d", time.Now().UnixNano()), Host: host, Port: n, Security: mailproof.Plaintext}
+	}
+	passes := 25
+	if os.Getenv("MAILPROOF_LONG") != "" {
+		passes = 400
+	}
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			notAsked := comparePasses(t, servers[name], passes)
+			t.Logf("%d mailboxes were not opened", notAsked)
+			if conditional := name == "embedded" || name == "dovecot" || name == "cyrus"; conditional && notAsked < passes {
+				t.Error("nearly everything was asked for: the test says nothing")
+			}
+		})
+	}
+}
+
+// comparePasses takes each pass twice and returns how many mailboxes the fast one
+// did not open.
+func comparePasses(t *testing.T, ep mailproof.Endpoint, passes int) (notAsked int) {
+	ep.Security = mailproof.Plaintext
+	config := imapconn.Config{Endpoint: ep, Password: mailproof.NewSecret("pw")}
+	dial := func(survey bool) *imapconn.Reader {
+		c := config
+		c.Survey = survey
+		r, err := imapconn.DialReader(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	open := func(name string) *ledger.Ledger {
+		l, err := ledger.Open(t.Context(), filepath.Join(t.TempDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return l
+	}
+	fast, slow := open("fast.db"), open("slow.db")
+	who := newOwner(t, ep)
+	who.append("INBOX") // Courier gives a mailbox that nothing was ever in a new UIDVALIDITY at each look
+	kept, plain := dial(false), dial(false)
+	defer kept.Leave()
+	defer plain.Leave()
+	r := rand.New(rand.NewPCG(7, 7))
+	take := func(l *ledger.Ledger, src collect.Source, rec collect.Recorder) collect.Summary {
+		pass, err := l.BeginPass(t.Context(), mailproof.Pass{Kind: mailproof.InventoryPass, Side: mailproof.Source, Depth: mailproof.DepthFull})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := collect.Inventory(t.Context(), src, rec, collect.Options{Pass: pass, Account: "anna", Side: mailproof.Source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.EndPass(t.Context(), pass, mailproof.PassDone, "", sum.Messages, sum.Bytes); err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	for i := range passes {
+		for range r.IntN(4) {
+			who.act(r)
+		}
+		src := &counting{Reader: kept}
+		if i%3 == 1 { // with what came along with the sign-in
+			src.Reader = dial(true)
+		}
+		quick := take(fast, src, recorder{fast})
+		notAsked += max(0, quick.Mailboxes-src.opened)
+		if src.Reader != kept {
+			_ = src.Leave()
+		}
+		full := take(slow, thorough{plain}, forgetful{recorder{slow}})
+		if got, want := recordedOf(t, fast), recordedOf(t, slow); !slices.Equal(got, want) {
+			t.Fatalf("pass %d:\n%s\nand with everything asked for:\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if quick != full {
+			t.Errorf("pass %d: %+v, and with everything asked for %+v", i, quick, full)
+		}
+	}
+	return notAsked
+}
