@@ -89,6 +89,7 @@ func fillEverything(t *testing.T, l *Ledger) {
 	ok(t, l.IntendDeletions(ctx, gone))
 	gone[0].State = Deleted
 	ok(t, l.RecordDeletions(ctx, gone))
+	settle(t, l, "anna")
 }
 
 func TestResultRoundTrip(t *testing.T) {
