@@ -68,6 +68,25 @@ func (w *Writer) Quota(ctx context.Context) (used, limit int64, ok bool, err err
 	return w.link.quota(ctx)
 }
 
+// Unselect leaves the mailbox that a Reader over the same connection has opened:
+// Courier refuses every APPEND to one that is open read-only. It does not wait for
+// the answer. False says that it cannot: the server does not offer UNSELECT (RFC
+// 3691), and CLOSE, which a server might take for leave to expunge, is never sent.
+func (w *Writer) Unselect() bool {
+	w.link.mu.Lock()
+	defer w.link.mu.Unlock()
+	s := w.link.s
+	if s == nil || !s.alive() || s.mailbox == "" {
+		return true
+	}
+	if !s.caps.has("UNSELECT") && !s.caps.has("IMAP4rev2") {
+		return false
+	}
+	s.mailbox = ""
+	cmd := s.begin(nil)
+	return s.send([]byte(cmd.tag+" UNSELECT\r\n")) == nil
+}
+
 // State returns what the server says of a mailbox, without opening it.
 func (w *Writer) State(ctx context.Context, mailbox string) (state mailproof.MailboxState, err error) {
 	w.link.mu.Lock()

@@ -50,11 +50,14 @@ func (e *Engagement) keeps() bool { return e.ledger != nil && len(e.Accounts) <=
 
 // signedInTo takes the connection that lies ready for a login, or makes one. done
 // gives it back.
-func (e *Engagement) signedInTo(ctx context.Context, a Account, side mailproof.Side) (c *conn, done func(), err error) {
+func (e *Engagement) signedInTo(ctx context.Context, a Account, side mailproof.Side, toWrite bool) (c *conn, done func(), err error) {
 	key := login{a.Name, side}
 	back := func() { e.giveBack(key, c) }
 	if c = e.kept.take(ctx, key); c != nil {
-		return c, back, nil
+		if !toWrite || c.writer.Unselect() {
+			return c, back, nil
+		}
+		c.end(true)
 	}
 	if err := e.wrong.get(key); err != nil {
 		return nil, nil, err // by the sign-in that was awaited

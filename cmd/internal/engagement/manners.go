@@ -158,7 +158,7 @@ func (e *Engagement) now() time.Time {
 func (e *Engagement) reader(ctx context.Context, a Account, side mailproof.Side) (r *pacedReader, done func(), err error) {
 	var c *conn
 	err = e.patiently(ctx, a, side, func() (err error) {
-		c, done, err = e.signedInTo(ctx, a, side)
+		c, done, err = e.signedInTo(ctx, a, side, false)
 		return err
 	})
 	if err != nil {
@@ -171,7 +171,7 @@ func (e *Engagement) reader(ctx context.Context, a Account, side mailproof.Side)
 func (e *Engagement) writer(ctx context.Context, a Account) (w *imapconn.Writer, done func(), err error) {
 	var c *conn
 	err = e.patiently(ctx, a, mailproof.Destination, func() (err error) {
-		c, done, err = e.signedInTo(ctx, a, mailproof.Destination)
+		c, done, err = e.signedInTo(ctx, a, mailproof.Destination, true)
 		return err
 	})
 	if err != nil {
