@@ -27,6 +27,15 @@
 // and never passes it on. It is no evidence: a server that refuses it, or gives
 // no number of 64 bits, is read like any other.
 //
+// # Round trips
+//
+// Commands of which none can be mistaken for an answer to another travel together
+// (flight.go): ID, NAMESPACE and LIST behind the sign-in (survey.go), the opening of
+// a mailbox and the listing of its messages (ahead.go). What came along in such a way
+// is used only where it is whole and agrees with itself; else it is asked for again.
+// LIST tells the states of mailboxes along where the server can (RFC 5819), never
+// that of the open one.
+//
 // # What is not believed
 //
 // A FETCH that ended with OK has not proven that it answered for every
@@ -36,7 +45,8 @@
 // what it could not get. An error is never an empty mailbox.
 //
 // Sections: RFC 9051 and RFC 3501 (IMAP4rev2, rev1), RFC 2342 (NAMESPACE), RFC
-// 2971 (ID), RFC 5258 (LIST-EXTENDED), RFC 6154 (SPECIAL-USE), RFC 7888
+// 2971 (ID), RFC 5258 (LIST-EXTENDED), RFC 5819 (LIST-STATUS), RFC 3691
+// (UNSELECT), RFC 6154 (SPECIAL-USE), RFC 7888
 // (LITERAL+), RFC 4315 (UIDPLUS), RFC 4731 (ESEARCH), RFC 4959 (SASL-IR), RFC
 // 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 5929 and RFC 9266 (channel
 // binding), RFC 4013 (SASLprep), RFC 2195 (CRAM-MD5), RFC 7628 (OAUTHBEARER),

@@ -104,7 +104,7 @@ func (r *reader) unchanged(ctx context.Context, pass mailproof.PassID, side mail
 	}
 	var one int64
 	first, last := messageID(epoch, 0), lastOf(epoch)
-	some, err := r.one(ctx, "SELECT 1 FROM message WHERE id BETWEEN ? AND ? AND state <> 2 LIMIT 1", []any{first, last}, &one)
+	some, err := r.one(ctx, "SELECT 1 FROM message INDEXED BY message_unread WHERE id BETWEEN ? AND ? AND state <> 2 LIMIT 1", []any{first, last}, &one)
 	if err == nil && !some {
 		some, err = r.one(ctx, "SELECT 1 FROM reading WHERE message BETWEEN ? AND ? AND state <> 2 LIMIT 1", []any{first, last}, &one)
 	}

@@ -13,3 +13,6 @@ CREATE INDEX settled_account ON settled (account, seq);
 
 CREATE TRIGGER settled_keep BEFORE DELETE ON settled BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: settled'); END;
 CREATE TRIGGER settled_fixed BEFORE UPDATE ON settled BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: settled'); END;
+
+-- Whether anything of a mailbox was not read is asked at each pass, and seldom so.
+CREATE INDEX message_unread ON message (id) WHERE state <> 2;
