@@ -75,9 +75,10 @@ func (s *session) openTwice(ctx context.Context, mailbox string) (mailproof.Mail
 	if err != nil {
 		return before, nil, err
 	}
-	with := &ahead{mailbox: mailbox, session: s, sent: s.tags, again: &after}
-	with.whole = before.Exists == 0 && after.Exists == 0 && after.UIDValidity == before.UIDValidity
-	return before, with, nil
+	if before.Exists > 0 || after.Exists > 0 || after.UIDValidity != before.UIDValidity {
+		return before, nil, nil // there is something to read between the two
+	}
+	return before, &ahead{mailbox: mailbox, session: s, sent: s.tags, whole: true, again: &after}, nil
 }
 
 // openAndList sends EXAMINE, SEARCH and FETCH together. The server answers the
