@@ -77,6 +77,11 @@ func connect(ctx context.Context, c Config, octets *traffic) (*wire, mailproof.S
 		return nil, mailproof.ServerInfo{Address: c.Endpoint.Address()}, orCause(ctx, err)
 	}
 	w, info, err := connectWith(ctx, c, secret, octets)
+	var unresumed *resumeError
+	if errors.As(err, &unresumed) && ctx.Err() == nil {
+		c.Log.DebugContext(ctx, "imap handshake with a resumed TLS session failed, trying a full one", "server", info.Address, "error", err)
+		w, info, err = connectWith(ctx, c, secret, octets)
+	}
 	if c.tokens == nil || err == nil || mailproof.KindOf(err) != mailproof.ErrAuth || ctx.Err() != nil {
 		return w, info, err
 	}
