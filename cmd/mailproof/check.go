@@ -60,7 +60,7 @@ Exit codes: 0 ready, 1 not ready, 2 could not run, 130 cancelled.`,
 	f.addAccounts(cmd)
 	f.addRules(cmd)
 	fs := cmd.Flags()
-	fs.Lookup("parallel").Usage = "accounts checked at once (default 16)"
+	fs.Lookup("parallel").Usage = "accounts checked at once (default 32)"
 	fs.BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/check/1")
 	fs.BoolVar(&cf.folders, "folders", false, "show where every folder goes, what stays behind, and which names the destination will refuse")
 	fs.BoolVar(&cf.record, "record", false, "keep the outcome in the ledger also where there is no engagement yet")
@@ -266,6 +266,7 @@ func (a *app) printCheckTable(checks []engagement.AccountCheck, causes []engagem
 	t := a.table("account", ">folders", ">messages", ">size", "result")
 	t.Indent = 2
 	room := a.roomForResult(checks)
+	t.Columns[len(t.Columns)-1].Min = room // a name gives way to what is wrong with the account
 	hidden := 0
 	for _, c := range checks {
 		if c.Ready() && len(c.Warnings) == 0 && !all {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,8 +22,9 @@ import (
 func matches(text, pattern string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 // brokenWays are ten ways in which an account can be broken: how its two
-// addresses are spoilt, and what the check must call that.
-func brokenWays(t *testing.T) []brokenWay {
+// addresses are spoilt, and what the check must call that. Wrong passwords are
+// shown to the server that is named.
+func brokenWays(t *testing.T, guarded string) []brokenWay {
 	ca := "?ca=" + url.QueryEscape(os.Getenv("MAILPROOF_TEST_CA"))
 	real := func(server, user string) string {
 		return "imaps://" + user + "@" + oracle.RealTLS(t, server, user).Addr + ca
@@ -56,8 +58,8 @@ func brokenWays(t *testing.T) []brokenWay {
 		{name: "notls", id: "tls.none", source: func(u string) string {
 			return "imaps://" + u + "@" + oracle.Real(t, "DOVECOT", u).Addr
 		}},
-		{name: "wrongsource", id: "sign-in.refused", sourcePassword: "MP_WRONG"},
-		{name: "wrongdestination", id: "sign-in.refused", destinationPassword: "MP_WRONG"},
+		{name: "wrongsource", id: "sign-in.refused", source: func(u string) string { return real(guarded, u) }, sourcePassword: "MP_WRONG"},
+		{name: "wrongdestination", id: "sign-in.refused", destination: func(u string) string { return real(guarded, u) }, destinationPassword: "MP_WRONG"},
 		{name: "disabled", id: "sign-in.locked", destination: pick},
 		{name: "unconnected", id: "sign-in.not-connected", destination: pick},
 		{name: "quota", id: "quota.small", destination: pick, mail: 1500},
@@ -72,27 +74,29 @@ type brokenWay struct {
 	mail                                int // octets of a message on the source
 }
 
-// A long list of which one in twenty is broken, in ten ways, against real
-// Dovecot: each broken account is named with its cause and its remedy, and the
-// rest are ready. MAILPROOF_LONG makes it 2,000 accounts.
+// A long list of which some are broken, in ten ways, against real Dovecot: each
+// broken account is named with its cause and its remedy, and the rest are ready.
+// MAILPROOF_LONG makes it 2,000 accounts of which one in twenty is broken.
 func TestCheckOfManyAccounts(t *testing.T) {
-	total := 200
+	// Dovecot makes an address wait that shows it wrong passwords, for longer each
+	// time; where mechanisms are tested it is told not to.
+	total, every, guarded := 60, 6, "DOVECOTAUTH"
 	if os.Getenv("MAILPROOF_LONG") != "" {
-		total = 2000
+		total, every, guarded = 2000, 20, "DOVECOT"
 	}
 	t.Setenv("MP_WRONG", "not-"+oracle.Password)
 	ca := "?ca=" + url.QueryEscape(os.Getenv("MAILPROOF_TEST_CA"))
 	source, destination := oracle.RealTLS(t, "DOVECOT", ""), oracle.RealTLS(t, "DOVECOT2", "")
-	ways := brokenWays(t)
+	ways := brokenWays(t, guarded)
 	prefix := fmt.Sprintf("p7m%x", time.Now().UnixNano())
-	var list strings.Builder
-	list.WriteString("name,source,source_password,destination,destination_password\n")
+	const header = "name,source,source_password,destination,destination_password\n"
+	var rows []string
 	want := map[string]string{}
 	for i := range total {
 		user := fmt.Sprintf("%s-%d", prefix, i)
 		src, dst, srcPW, dstPW := "imaps://"+user+"@"+source.Addr+ca, "imaps://"+user+"@"+destination.Addr+ca, "MP_PW", "MP_PW"
-		if i%20 == 7 {
-			w := ways[i/20%len(ways)]
+		if i%every == every/2 {
+			w := ways[i/every%len(ways)]
 			user = fmt.Sprintf("%s-%s-%d", prefix, w.name, i)
 			src, dst = "imaps://"+user+"@"+source.Addr+ca, "imaps://"+user+"@"+destination.Addr+ca
 			want[user] = w.id
@@ -115,10 +119,10 @@ func TestCheckOfManyAccounts(t *testing.T) {
 				c.Close()
 			}
 		}
-		fmt.Fprintf(&list, "%s,%s,env:%s,%s,env:%s\n", user, src, srcPW, dst, dstPW)
+		rows = append(rows, fmt.Sprintf("%s,%s,env:%s,%s,env:%s\n", user, src, srcPW, dst, dstPW))
 	}
 	path := filepath.Join(t.TempDir(), "list.csv")
-	must(t, os.WriteFile(path, []byte(list.String()), 0o600))
+	must(t, os.WriteFile(path, []byte(header+strings.Join(rows, "")), 0o600))
 
 	var out, errOut bytes.Buffer
 	started := time.Now()
@@ -147,7 +151,17 @@ func TestCheckOfManyAccounts(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	// The same as one screen: every broken account has its row.
+	// As one screen: every broken account has its row. Of the others a few will do.
+	const few = 15
+	healthy := 0
+	rows = slices.DeleteFunc(rows, func(row string) bool {
+		name, _, _ := strings.Cut(row, ",")
+		if _, broken := want[name]; !broken {
+			healthy++
+		}
+		return want[name] == "" && healthy > few
+	})
+	must(t, os.WriteFile(path, []byte(header+strings.Join(rows, "")), 0o600))
 	out.Reset()
 	run(t.Context(), []string{"check", "--dir", t.TempDir(), "--accounts", path, "--progress", "off"}, strings.NewReader(""), &out, &errOut)
 	for name := range want {
@@ -155,7 +169,7 @@ func TestCheckOfManyAccounts(t *testing.T) {
 			t.Errorf("no row of %s", name)
 		}
 	}
-	if !matches(out.String(), `… [0-9,]+ more, all ready`) || !strings.Contains(out.String(), fmt.Sprintf("not ready: %d of", len(want))) {
+	if !strings.Contains(out.String(), fmt.Sprintf("… %d more, all ready", few)) || !strings.Contains(out.String(), fmt.Sprintf("not ready: %d of", len(want))) {
 		t.Errorf("the screen:\n%s", out.String())
 	}
 	for line := range strings.Lines(out.String()) {

@@ -19,9 +19,11 @@ import (
 	"github.com/mailproof/mailproof/diff"
 )
 
-// checkParallel is how many accounts are checked at once where nobody says: a
-// sign-in is little work for either end.
-const checkParallel = 16
+// checkParallel is how many accounts are checked at once where nobody says. A
+// check mostly waits, for the network and for the server to make a process for
+// the account; an account has one connection open at a time, so each server
+// sees half of them, and those known to take fewer get fewer.
+const checkParallel = 32
 
 // SideCheck is what one server says of one account.
 type SideCheck struct {

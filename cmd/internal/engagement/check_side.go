@@ -21,6 +21,16 @@ type gate struct {
 	err  error // why nobody can get in
 }
 
+// signIn signs in, patiently: a server that takes fewer connections than we
+// make says nothing about the account.
+func (c *checking) signIn(ctx context.Context, a Account, side mailproof.Side) (r *imapconn.Reader, done func(), err error) {
+	err = c.patiently(ctx, a, side, func() (err error) {
+		r, done, err = c.dialReader(ctx, a, side)
+		return err
+	})
+	return r, done, err
+}
+
 // through signs in, by way of the server's gate.
 func (c *checking) through(ctx context.Context, a Account, side mailproof.Side) (*imapconn.Reader, func(), error) {
 	ep := a.Endpoint(side)
@@ -34,7 +44,7 @@ func (c *checking) through(ctx context.Context, a Account, side mailproof.Side) 
 	}
 	c.mu.Unlock()
 	if !known {
-		r, done, err := c.dialReader(ctx, a, side)
+		r, done, err := c.signIn(ctx, a, side)
 		switch mailproof.KindOf(err) {
 		case mailproof.ErrUnknownHost, mailproof.ErrUnreachable, mailproof.ErrTLS:
 			g.err = err
@@ -50,7 +60,7 @@ func (c *checking) through(ctx context.Context, a Account, side mailproof.Side) 
 	if g.err != nil {
 		return nil, nil, g.err
 	}
-	return c.dialReader(ctx, a, side)
+	return c.signIn(ctx, a, side)
 }
 
 // destination signs in there and looks at what it has, with as little work as

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/imapmem"
 	"github.com/mailproof/mailproof/collect/provider"
 	"github.com/mailproof/mailproof/diff"
 )
@@ -204,5 +206,48 @@ func TestWordsOfRefusals(t *testing.T) {
 	got = wordsOf(diff.ReasonExcluded).said(mailproof.Reason{Code: diff.ReasonExcluded, Evidence: "provider gmail: views"})
 	if !strings.Contains(got.remedy, "--source-provider none") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A server that takes fewer connections than are made says nothing about an
+// account: it gets the time that it asks for, and every account is ready.
+func TestCheckIsPatient(t *testing.T) {
+	const accounts = 6
+	var mu sync.Mutex
+	asked := map[string]int{}
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{OnSignIn: func(user string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if asked[user]++; asked[user]%2 == 1 {
+			return errors.New("[UNAVAILABLE] Maximum number of connections from your IP exceeded")
+		}
+		return nil
+	}})
+	o := Options{Tool: "mailproof test", Parallel: accounts}
+	for i := range accounts {
+		a := w.options.Accounts[0]
+		a.Name = fmt.Sprintf("anna%d", i)
+		a.Source.User, a.Destination.User = a.Name, a.Name
+		w.source.AddAccount(a.Name, "pw")
+		w.destination.AddAccount(a.Name, "pw")
+		o.Accounts = append(o.Accounts, a)
+	}
+	checks, err := o.Check(t.Context())
+	if err != nil || len(checks) != accounts {
+		t.Fatalf("%v, %d accounts", err, len(checks))
+	}
+	for _, c := range checks {
+		if !c.Ready() {
+			t.Errorf("%s: %q", c.Account, c.Problems)
+		}
+	}
+	signIns, err := o.SignIns(t.Context(), mailproof.Destination)
+	if err != nil || len(signIns) != accounts {
+		t.Fatalf("%v, %d sign-ins", err, len(signIns))
+	}
+	for _, s := range signIns {
+		if s.Err != nil || asked[s.Account] != 4 {
+			t.Errorf("%s: %v, after %d sign-ins", s.Account, s.Err, asked[s.Account])
+		}
 	}
 }

@@ -63,19 +63,19 @@ func (o Options) SignIns(ctx context.Context, sides ...mailproof.Side) ([]SignIn
 }
 
 func (e *Engagement) signIn(ctx context.Context, a Account, s *SignIn) {
-	started := time.Now()
-	c, err := e.connection(ctx, a, s.Side)
-	if err != nil {
-		s.Err = err
-		return
-	}
-	r, leave, err := signedIn(ctx, e, a, s.Side, c, true, imapconn.DialReader)
-	s.Took = time.Since(started)
-	if err != nil {
-		s.Err = err
-		return
-	}
-	defer leave()
-	s.Server = r.Server()
-	_ = r.Close() // signed in is signed in, however the goodbye went
+	s.Err = e.patiently(ctx, a, s.Side, func() error {
+		started := time.Now()
+		c, err := e.connection(ctx, a, s.Side)
+		if err != nil {
+			return err
+		}
+		r, leave, err := signedIn(ctx, e, a, s.Side, c, true, imapconn.DialReader)
+		if s.Took = time.Since(started); err != nil {
+			return err
+		}
+		defer leave()
+		s.Server = r.Server()
+		_ = r.Close() // signed in is signed in, however the goodbye went
+		return nil
+	})
 }
