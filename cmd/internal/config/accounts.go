@@ -115,12 +115,18 @@ func parseAccounts(path string, data []byte, d Defaults) ([]Entry, Preview, erro
 		return none(0)
 	}
 	r := &reader{ps: ps, Defaults: d, dir: filepath.Dir(path), checked: map[credential.Ref]error{}}
-	r.layout = detect(lines, ps)
-	if r.layout == nil || !r.prepare(lines[0].number) {
+	if r.layout = detect(lines, ps); r.layout == nil {
 		return none(0)
 	}
+	// What is missing beside the rows keeps none of them from being looked at:
+	// a list is mended in one go.
+	r.prepare(lines[0].number)
 	if r.layout.header {
+		ps.header = lines[0].number
 		lines = lines[1:]
+	}
+	if len(lines) == 0 && len(ps.list) > 0 {
+		return none(0)
 	}
 	if len(lines) == 0 {
 		ps.add(0, "", "there is a header and no account below it", "write a row for each account below the header; mailproof list check reads it")
@@ -157,12 +163,14 @@ type sideDefaults struct {
 	template mailproof.Endpoint
 	given    bool // the template names a host
 	password credential.Ref
+	// What was reported of the side for all rows at once is not reported of
+	// each.
+	noServer, noPassword bool
 }
 
 // prepare reads the defaults of both sides, and reports what the list's columns
 // and the defaults together leave open.
-func (r *reader) prepare(header int) bool {
-	before := len(r.ps.list)
+func (r *reader) prepare(header int) {
 	for i, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		server := r.Source
 		if side == mailproof.Destination {
@@ -178,29 +186,32 @@ func (r *reader) prepare(header int) bool {
 		}
 		if s.password, err = server.reference(r.Dir); err != nil {
 			r.ps.addError(0, fmt.Sprintf("defaults of the %s", side), err)
+			s.noPassword = true
+		}
+		if r.needs(side) {
+			r.requireColumns(header, &s)
 		}
 		r.sides[i] = s
-		if r.needs(side) {
-			r.requireColumns(header, s)
-		}
 	}
-	return len(r.ps.list) == before
 }
 
-func (r *reader) requireColumns(header int, s sideDefaults) {
+func (r *reader) requireColumns(header int, s *sideDefaults) {
 	has := func(name string) bool { _, ok := r.layout.index[name]; return ok }
 	switch r.layout.format {
 	case Own:
 		if !has(s.side.String()) && !s.given && !has(s.side.String()+"_provider") {
+			s.noServer = true
 			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no server is given for the %s", s.side, s.side),
 				fmt.Sprintf("add the column, or give url or host in [%s] of %s", s.side, FileName))
 		}
-		if name := s.side.String() + "_password"; !has(name) && s.password.IsZero() && s.template.CertFile == "" {
+		if name := s.side.String() + "_password"; !s.noPassword && !has(name) && s.password.IsZero() && s.template.CertFile == "" {
+			s.noPassword = true
 			r.ps.add(header, "", fmt.Sprintf("the header has no column %q, and no password is given for the %s", name, s.side),
 				fmt.Sprintf("add the column, or give password in [%s] of %s", s.side, FileName))
 		}
 	case Microsoft, Plain:
 		if !s.given {
+			s.noServer = true
 			r.ps.add(0, "", fmt.Sprintf("%s names no server, and none is given for the %s", r.layout.format, s.side),
 				fmt.Sprintf("give url or host in [%s] of %s", s.side, FileName))
 		}
@@ -313,7 +324,7 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		}
 	case s.given:
 		endpoint = r.fill(e.Line, col, s.template, w)
-	case !r.needs(s.side):
+	case !r.needs(s.side), s.noServer && cell == "":
 	case cell == "":
 		r.ps.add(e.Line, column(col), "empty, and no server is given for the "+col, "write imaps://USER@HOST")
 	default:
@@ -334,7 +345,7 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		}
 		return endpoint, r.reference(e.Line, col, s.side, parsed.In(r.dir), endpoint)
 	}
-	if s.password.IsZero() && r.needs(s.side) && endpoint.CertFile == "" {
+	if s.password.IsZero() && !s.noPassword && r.needs(s.side) && endpoint.CertFile == "" {
 		r.ps.add(e.Line, column(col), "empty", credentialHint)
 	}
 	return endpoint, r.reference(e.Line, col, s.side, r.defaultPassword(e.Line, col, s, w), endpoint)
@@ -399,6 +410,9 @@ func (r *reader) addressRow(e *Entry, fields []string) {
 	e.Name = address
 	for _, s := range r.sides {
 		if !s.given {
+			if s.password.IsZero() {
+				r.carried(e.Line, cols[2], s.side, password)
+			}
 			continue
 		}
 		w := who{address: address, user: user}

@@ -212,6 +212,16 @@ func TestBadLists(t *testing.T) {
 		{"no header", "a,imaps://a@old,env:PW,imaps://a@new,env:PW\n", Defaults{}, "mailboxes.csv:1: there is no header"},
 		{"nonsense", "MARK\nMARK MARK\n", hosts, "mailboxes.csv:1: this is no list that can be read"},
 		{"plain without servers", "a@x.example;web1;MARK", Defaults{}, "mailboxes.csv: a plain list of address, user name and password names no server, and none is given for the source\nmailboxes.csv: a plain list of address, user name and password names no server, and none is given for the destination"},
+		{"plain rows without servers", "a@x.example;web1;MARK\nweb2;MARK;b@x\nc@x.example;;MARK\nd@x.example;web4;\ne@x.example;web5;MARK;MARK\nA@x.example;web6;MARK", Defaults{},
+			"mailboxes.csv: a plain list of address, user name and password names no server, and none is given for the source\nmailboxes.csv: a plain list of address, user name and password names no server, and none is given for the destination\n" +
+				"mailboxes.csv:2: column \"address\": not an e-mail address\nmailboxes.csv:3: column \"user name\": empty\nmailboxes.csv:4: column \"password\": empty\nmailboxes.csv:5: 4 columns, the list has 3\nmailboxes.csv:6: column \"address\": the same account as in line 1 but for upper and lower case"},
+		{"Microsoft's rows without servers", "EmailAddress,UserName,Password\na@x.example,,MARK\nb,b,MARK\n", Defaults{Sides: []mailproof.Side{mailproof.Source}},
+			"mailboxes.csv: Microsoft's list names no server, and none is given for the source\nmailboxes.csv:2: column \"UserName\": empty\nmailboxes.csv:3: column \"EmailAddress\": not an e-mail address"},
+		{"own rows without columns", "name,source,destination\na,,imaps://a@new\n,imaps://b@old,nowhere\n", Defaults{},
+			"mailboxes.csv:1: the header has no column \"source_password\", and no password is given for the source\nmailboxes.csv:1: the header has no column \"destination_password\", and no password is given for the destination\n" +
+				"mailboxes.csv:2: column \"source\": empty, and no server is given for the source\nmailboxes.csv:3: column \"name\": empty\nmailboxes.csv:3: column \"destination\": not the address of a server"},
+		{"own rows without a server", "name,source_password,destination,destination_password\na,env:PW,imaps://a@new,env:NONE\nb,env:PW,imaps://b@new,\n", Defaults{},
+			"mailboxes.csv:1: the header has no column \"source\", and no server is given for the source\nmailboxes.csv:2: column \"destination_password\": credential reference \"env:NONE\" names a variable that is not set\nmailboxes.csv:3: column \"destination_password\": empty"},
 		{"plain rows", "a@x.example;web1;MARK\nweb2;MARK;b@x\nc@x.example;;MARK\nd@x.example;web4;\ne@x.example;web5;MARK;MARK\nA@x.example;web6;MARK", hosts,
 			"mailboxes.csv:2: column \"address\": not an e-mail address\nmailboxes.csv:3: column \"user name\": empty\nmailboxes.csv:4: column \"password\": empty\nmailboxes.csv:5: 4 columns, the list has 3\nmailboxes.csv:6: column \"address\": the same account as in line 1 but for upper and lower case"},
 		{"imapsync rows", "old;a;MARK;new;a;MARK;\nold;b;MARK;new;b\nold;c;MARK;new;c;MARK;--ssl1 MARK\no d;d;;new;d;MARK;\nold;e;MARK;new;A;MARK;", Defaults{},

@@ -36,6 +36,7 @@ func (p *Problem) Error() string {
 type Error struct {
 	Problems []*Problem // in the order of the lines
 	Rows     int        // accounts in the list; 0 where the file is no list
+	header   int        // line of the list's header; 0 where there is none
 }
 
 // printed bounds what Error and Details print; the Problems have all.
@@ -58,14 +59,16 @@ func (e *Error) Details() []string {
 func (e *Error) Error() string { return strings.Join(e.Details(), "\n") }
 
 // Summary is the line after the problems of a list: "2 bad rows of 50, nothing
-// was run". It is empty for files that are no list.
+// was run". It is empty for files that are no list, and where no row is bad.
 func (e *Error) Summary() string {
 	bad := map[int]bool{}
 	for _, p := range e.Problems {
-		bad[p.Line] = true
+		if p.Line > 0 && p.Line != e.header {
+			bad[p.Line] = true
+		}
 	}
 	switch {
-	case e.Rows == 0:
+	case e.Rows == 0 || len(bad) == 0:
 		return ""
 	case len(bad) == 1:
 		return fmt.Sprintf("1 bad row of %d, nothing was run", e.Rows)
@@ -91,8 +94,9 @@ func (e *Error) Hints() []string {
 
 // problems collects what is wrong with one file.
 type problems struct {
-	file string
-	list []*Problem
+	file   string
+	header int // line of the list's header
+	list   []*Problem
 	// cells says that a cell of a row is bad once: what follows from that is
 	// not another problem.
 	cells bool
@@ -123,7 +127,7 @@ func (ps *problems) err(rows int) error {
 		return nil
 	}
 	slices.SortStableFunc(ps.list, func(a, b *Problem) int { return a.Line - b.Line })
-	return &Error{Problems: ps.list, Rows: rows}
+	return &Error{Problems: ps.list, Rows: rows, header: ps.header}
 }
 
 func column(name string) string { return fmt.Sprintf("column %q", name) }
