@@ -23,8 +23,8 @@ func matches(text, pattern string) bool { return regexp.MustCompile(pattern).Mat
 
 // brokenWays are ten ways in which an account can be broken: how its two
 // addresses are spoilt, and what the check must call that. Wrong passwords are
-// shown to the server that is named.
-func brokenWays(t *testing.T, guarded string) []brokenWay {
+// shown to the servers that are named.
+func brokenWays(t *testing.T, guarded [2]string) []brokenWay {
 	ca := "?ca=" + url.QueryEscape(os.Getenv("MAILPROOF_TEST_CA"))
 	real := func(server, user string) string {
 		return "imaps://" + user + "@" + oracle.RealTLS(t, server, user).Addr + ca
@@ -58,8 +58,8 @@ func brokenWays(t *testing.T, guarded string) []brokenWay {
 		{name: "notls", id: "tls.none", source: func(u string) string {
 			return "imaps://" + u + "@" + oracle.Real(t, "DOVECOT", u).Addr
 		}},
-		{name: "wrongsource", id: "sign-in.refused", source: func(u string) string { return real(guarded, u) }, sourcePassword: "MP_WRONG"},
-		{name: "wrongdestination", id: "sign-in.refused", destination: func(u string) string { return real(guarded, u) }, destinationPassword: "MP_WRONG"},
+		{name: "wrongsource", id: "sign-in.refused", source: func(u string) string { return real(guarded[0], u) }, sourcePassword: "MP_WRONG"},
+		{name: "wrongdestination", id: "sign-in.refused", destination: func(u string) string { return real(guarded[1], u) }, destinationPassword: "MP_WRONG"},
 		{name: "disabled", id: "sign-in.locked", destination: pick},
 		{name: "unconnected", id: "sign-in.not-connected", destination: pick},
 		{name: "quota", id: "quota.small", destination: pick, mail: 1500},
@@ -80,9 +80,9 @@ type brokenWay struct {
 func TestCheckOfManyAccounts(t *testing.T) {
 	// Dovecot makes an address wait that shows it wrong passwords, for longer each
 	// time; where mechanisms are tested it is told not to.
-	total, every, guarded := 60, 6, "DOVECOTAUTH"
+	total, every, guarded := 60, 6, [2]string{"DOVECOTAUTH", "DOVECOTAUTH"}
 	if os.Getenv("MAILPROOF_LONG") != "" {
-		total, every, guarded = 2000, 20, "DOVECOT"
+		total, every, guarded = 2000, 20, [2]string{"DOVECOT", "DOVECOT2"}
 	}
 	t.Setenv("MP_WRONG", "not-"+oracle.Password)
 	ca := "?ca=" + url.QueryEscape(os.Getenv("MAILPROOF_TEST_CA"))
