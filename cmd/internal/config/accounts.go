@@ -132,13 +132,13 @@ func parseAccounts(path string, data []byte, d Defaults) ([]Entry, Preview, erro
 		ps.add(0, "", "there is a header and no account below it", "write a row for each account below the header; mailproof list check reads it")
 		return none(0)
 	}
-	entries := make([]Entry, 0, len(lines))
+	entries, logins := make([]Entry, 0, len(lines)), make([]logins, 0, len(lines))
 	for _, l := range lines {
-		if e, ok := r.row(l); ok {
-			entries = append(entries, e)
+		if e, of, ok := r.row(l); ok {
+			entries, logins = append(entries, e), append(logins, of)
 		}
 	}
-	warnings := r.duplicates(entries)
+	warnings := r.duplicates(entries, logins)
 	if err := ps.err(len(lines)); err != nil {
 		return nil, Preview{}, err
 	}
@@ -220,13 +220,13 @@ func (r *reader) requireColumns(header int, s *sideDefaults) {
 
 // row makes an entry of one line. What is wrong with it goes to the problems,
 // all of it at once.
-func (r *reader) row(l line) (Entry, bool) {
+func (r *reader) row(l line) (e Entry, of logins, ok bool) {
 	before := len(r.ps.list)
 	fields, ok := r.fields(l)
 	if !ok {
-		return Entry{}, false
+		return e, of, false
 	}
-	e := Entry{Line: l.number}
+	e.Line = l.number
 	switch r.layout.format {
 	case Own:
 		r.ownRow(&e, fields)
@@ -235,10 +235,17 @@ func (r *reader) row(l line) (Entry, bool) {
 	default:
 		r.addressRow(&e, fields)
 	}
-	if len(r.ps.list) == before {
-		r.sameLogin(e)
+	if len(r.ps.list) > before {
+		return e, of, false
 	}
-	return e, len(r.ps.list) == before
+	of = loginsOf(e)
+	// An account that would be copied into itself: every message of it would be
+	// found on the destination.
+	if of[0] != "" && of[0] == of[1] {
+		r.ps.add(e.Line, column(r.columnOf(mailproof.Destination)), "the destination is the same login on the same server as the source")
+		return e, of, false
+	}
+	return e, of, true
 }
 
 // fields parts a line and checks that each column has its field.
@@ -377,7 +384,7 @@ func (r *reader) fill(number int, col string, template mailproof.Endpoint, w who
 // reference labels a reference and looks whether it leads anywhere, each
 // distinct one once.
 func (r *reader) reference(number int, col string, side mailproof.Side, ref credential.Ref, endpoint mailproof.Endpoint) credential.Ref {
-	if !r.Unchecked && r.needs(side) {
+	if !r.Unchecked && r.needs(side) && ref.Kind() != credential.InMemory { // what is in memory leads somewhere
 		err, known := r.checked[ref]
 		if !known {
 			err = ref.Check()
@@ -390,7 +397,7 @@ func (r *reader) reference(number int, col string, side mailproof.Side, ref cred
 			r.ps.addError(number, column(col), err)
 		}
 	}
-	return ref.For(fmt.Sprintf("password of %s at %s", endpoint.Identity(), endpoint.Host))
+	return ref.For("password of " + endpoint.Identity() + " at " + endpoint.Host)
 }
 
 // addressRow reads a row of Microsoft's list or of a plain one.
@@ -505,45 +512,54 @@ func (r *reader) nameColumn() string {
 	return map[Format]string{Own: colName, Microsoft: "EmailAddress", Imapsync: "user1", Plain: "address"}[r.layout.format]
 }
 
-// sameLogin refuses an account that would be copied into itself: every message
-// of it would be found on the destination.
-func (r *reader) sameLogin(e Entry) {
-	if e.Source.Host != "" && e.Destination.Host != "" && loginKey(e.Source) == loginKey(e.Destination) {
-		r.ps.add(e.Line, column(r.columnOf(mailproof.Destination)), "the destination is the same login on the same server as the source")
+// logins are the keys of an account's logins on source and destination; empty
+// where it has none there.
+type logins [2]string
+
+func loginsOf(e Entry) (of logins) {
+	for i, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		if endpoint := e.Endpoint(side); endpoint.Host != "" {
+			of[i] = loginKey(endpoint)
+		}
 	}
+	return of
 }
 
 // loginKey is equal for logins that servers take as one: most know no case in
 // user names.
-func loginKey(e mailproof.Endpoint) string {
-	return fold(e.Address()) + "\x00" + fold(e.Identity())
-}
+func loginKey(e mailproof.Endpoint) string { return fold(e.Address() + "\x00" + e.Identity()) }
 
-func fold(s string) string { return strings.ToLower(norm.NFC.String(s)) }
+func fold(s string) string {
+	if isASCII(s) { // which has one form only
+		return strings.ToLower(s)
+	}
+	return strings.ToLower(norm.NFC.String(s))
+}
 
 // duplicates reports accounts that occur twice. One source for two
 // destinations may be meant, and is a warning.
-func (r *reader) duplicates(entries []Entry) (warnings []string) {
-	names, logins := make(map[string]int, len(entries)), [2]map[string]int{make(map[string]int, len(entries)), make(map[string]int, len(entries))}
+func (r *reader) duplicates(entries []Entry, of []logins) (warnings []string) {
+	names := make(map[string]int, len(entries))
+	seen := [2]map[string]int{make(map[string]int, len(entries)), make(map[string]int, len(entries))}
 	for i, e := range entries {
-		if j, ok := names[fold(e.Name)]; !ok {
-			names[fold(e.Name)] = i
-		} else if entries[j].Name == e.Name {
-			r.ps.add(e.Line, column(r.nameColumn()), fmt.Sprintf("the same account as in line %d", entries[j].Line))
-			continue
-		} else {
-			r.ps.add(e.Line, column(r.nameColumn()), fmt.Sprintf("the same account as in line %d but for upper and lower case", entries[j].Line))
+		name := fold(e.Name)
+		if j, ok := names[name]; ok {
+			reason := "the same account as in line %d"
+			if entries[j].Name != e.Name {
+				reason += " but for upper and lower case"
+			}
+			r.ps.add(e.Line, column(r.nameColumn()), fmt.Sprintf(reason, entries[j].Line))
 			continue
 		}
+		names[name] = i
 		for n, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
-			endpoint := e.Endpoint(side)
-			if endpoint.Host == "" {
+			login := of[i][n]
+			if login == "" {
 				continue
 			}
-			j, ok := logins[n][loginKey(endpoint)]
-			switch {
+			switch j, ok := seen[n][login]; {
 			case !ok:
-				logins[n][loginKey(endpoint)] = i
+				seen[n][login] = i
 			case side == mailproof.Destination:
 				r.ps.add(e.Line, column(r.columnOf(side)), fmt.Sprintf("the same login on the destination as in line %d", entries[j].Line),
 					"give each account a destination of its own: of two that share one, nobody could tell whose message is missing")

@@ -273,7 +273,12 @@ func fill(t mailproof.Endpoint, w who) (mailproof.Endpoint, error) {
 }
 
 func (w who) expand(template string) (string, error) {
-	if !strings.Contains(template, "{") {
+	switch {
+	case template == "{user}": // what most say, of thousands of rows
+		return w.user, nil
+	case template == "{address}":
+		return w.address, nil
+	case !strings.Contains(template, "{"):
 		return template, nil
 	}
 	local, domain := w.address, ""

@@ -97,9 +97,23 @@ func isInvisible(c rune) bool {
 
 // visible reports what is wrong with a name or login, or "".
 func visible(s string) string {
+	if isPlain(s) {
+		return ""
+	}
 	if i := strings.IndexFunc(s, isInvisible); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(s[i:])
 		return fmt.Sprintf("holds the invisible character U+%04X", c)
 	}
 	return ""
+}
+
+// isPlain reports whether a text is of ASCII letters, digits and signs alone, as
+// most are.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
 }
