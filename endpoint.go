@@ -77,7 +77,8 @@ func Mechanisms() []string {
 //	admin=ADMIN                 ADMIN signs in, and reads the mail of USER
 //	authzid=OWNER               the same the other way round: USER signs in for OWNER
 //	admin_separator=*           with admin or authzid: the login name is OWNER*ADMIN
-//	cert=FILE, key=FILE         client certificate; without key it is in the same file
+//	cert=FILE, key=FILE         client certificate; without key it is in the same file.
+//	                            The key may be a credential reference instead
 func ParseEndpoint(raw string) (Endpoint, error) {
 	fail := func(format string, args ...any) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("server address: "+format, args...)

@@ -48,6 +48,8 @@ The address of a server says the rest:
   ...?admin=ADMIN&admin_separator=*     the same where the login has to be anna*ADMIN
   ...?auth=MECHANISM                    one mechanism and no other; without it the best that the server offers
   ...?cert=FILE&key=FILE                a TLS client certificate (EXTERNAL); then no password is needed
+  ...?cert=FILE&key=REFERENCE           the same with a key in PEM form that is kept in one of the places
+                                        above: env: cmd: keyring: age:
 
 The best mechanism is SCRAM-SHA-256-PLUS, then SCRAM-SHA-1-PLUS, SCRAM-SHA-256,
 SCRAM-SHA-1, PLAIN, LOGIN, CRAM-MD5. Without TLS (tls=none) no password goes over

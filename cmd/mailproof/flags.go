@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -304,6 +305,9 @@ func (a *app) accounts(ctx context.Context, cfg *config.Config, entries []config
 		for _, side := range sides {
 			ref := e.Password(side)
 			refs = append(append(refs, ref), tokens.references(ref.Section())...)
+			if key, is := config.KeyReference(e.Endpoint(side)); is {
+				refs = append(refs, key)
+			}
 		}
 	}
 	if err := resolver.Ask(ctx, refs...); err != nil {
@@ -311,6 +315,7 @@ func (a *app) accounts(ctx context.Context, cfg *config.Config, entries []config
 	}
 	a.resolver, a.used = resolver, tokens.used
 	out := make([]engagement.Account, len(entries))
+	keys := clientKeys{resolver: resolver, known: map[credential.Ref]mailproof.Secret{}}
 	for i, e := range entries {
 		get := func(side mailproof.Side) engagement.Password {
 			ref := e.Password(side)
@@ -320,6 +325,7 @@ func (a *app) accounts(ctx context.Context, cfg *config.Config, entries []config
 			return func(ctx context.Context) (mailproof.Secret, error) { return resolver.Resolve(ctx, ref) }
 		}
 		out[i] = engagement.Account{Account: e.Account, SourcePassword: get(mailproof.Source), DestinationPassword: get(mailproof.Destination)}
+		out[i].SourceKey, out[i].DestinationKey = keys.of(&out[i].Source), keys.of(&out[i].Destination)
 		if err := tokens.join(&out[i], e); err != nil {
 			return nil, err
 		}
@@ -328,6 +334,36 @@ func (a *app) accounts(ctx context.Context, cfg *config.Config, entries []config
 		}
 	}
 	return out, nil
+}
+
+// clientKeys reads the keys of client certificates that are named by reference,
+// each once: an account may make many connections.
+type clientKeys struct {
+	resolver *credential.Resolver
+	mu       sync.Mutex
+	known    map[credential.Ref]mailproof.Secret
+}
+
+// of returns nil where the endpoint names a file, or nothing. From then on the
+// endpoint names the reference as it may be shown.
+func (k *clientKeys) of(e *mailproof.Endpoint) engagement.Password {
+	ref, is := config.KeyReference(*e)
+	if !is {
+		return nil
+	}
+	e.KeyFile = ref.String()
+	return func(ctx context.Context) (mailproof.Secret, error) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if key, ok := k.known[ref]; ok {
+			return key, nil
+		}
+		key, err := k.resolver.Document(ctx, ref)
+		if err == nil {
+			k.known[ref] = key
+		}
+		return key, err
+	}
 }
 
 // warnAbout says aloud what the user asked for in so many words and may have

@@ -43,9 +43,9 @@ func (e *CertificateError) Hints() []string {
 }
 
 // clientCertificate reads the certificate and key that a client signs in with,
-// in PEM form. A key that is encrypted is refused with the command that opens it:
+// in PEM form; secret is the key where it is in no file. A key that is encrypted is refused with the command that opens it:
 // what opens keys here would be one more place that a passphrase passes through.
-func clientCertificate(e mailproof.Endpoint) (tls.Certificate, error) {
+func clientCertificate(e mailproof.Endpoint, secret mailproof.Secret) (tls.Certificate, error) {
 	key := e.KeyFile
 	if key == "" {
 		key = e.CertFile
@@ -54,7 +54,7 @@ func clientCertificate(e mailproof.Endpoint) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	keyPEM, err := pemOf(key, "key")
+	keyPEM, err := keyOf(key, secret)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -62,11 +62,28 @@ func clientCertificate(e mailproof.Endpoint) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil && !secret.IsZero() {
+		return cert, &CertificateError{File: e.CertFile, Text: "does not go with the key of " + key, Err: err}
+	}
 	if err != nil {
 		return cert, &CertificateError{File: e.CertFile, Text: "does not go with the key of " + key, Err: err,
 			Hint: fmt.Sprintf("compare openssl x509 -in %s -noout -pubkey with openssl pkey -in %s -pubout", shellWord(e.CertFile), shellWord(key))}
 	}
 	return cert, nil
+}
+
+// keyOf returns the key in PEM form: what was handed over, else what is in the
+// file.
+func keyOf(file string, secret mailproof.Secret) ([]byte, error) {
+	if secret.IsZero() {
+		return pemOf(file, "key")
+	}
+	text := []byte(secret.Reveal())
+	if block, _ := pem.Decode(text); block == nil {
+		return nil, &CertificateError{File: file, Text: "holds no key in PEM form",
+			Hint: "give the whole text, from -----BEGIN to -----END, with its line breaks"}
+	}
+	return text, nil
 }
 
 // pemOf reads a file in PEM form, and says of the other forms that certificates

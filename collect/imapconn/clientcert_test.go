@@ -67,7 +67,7 @@ func TestClientCertificateForms(t *testing.T) {
 			if tt.key != "" {
 				e.KeyFile = in(tt.key)
 			}
-			_, err := clientCertificate(e)
+			_, err := clientCertificate(e, mailproof.Secret{})
 			if tt.text == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -83,11 +83,22 @@ func TestClientCertificateForms(t *testing.T) {
 			}
 		})
 	}
+	// A key that is in no file, and what may come in its place.
+	for name, text := range map[string]string{"key.pem": "", "encrypted.pem": "is encrypted", "otherkey.pem": "does not go with the key of env:KEY", "text.pem": "env:KEY: holds no key in PEM form"} {
+		e := mailproof.Endpoint{CertFile: in("cert.pem"), KeyFile: "env:KEY"}
+		_, err := clientCertificate(e, mailproof.NewSecret(string(contents(t, in(name)))))
+		if text == "" && err != nil || text != "" && (err == nil || !strings.Contains(err.Error(), text)) {
+			t.Errorf("%s: %v, want %q", name, err, text)
+		}
+		if err != nil && (strings.Contains(err.Error(), "this is no certificate") || strings.Contains(err.Error(), "PRIVATE KEY")) {
+			t.Errorf("%s: the error shows what it got: %v", name, err)
+		}
+	}
 	// The commands themselves.
 	tool("pkey", "-in", "encrypted.pem", "-passin", "pass:opensesame", "-out", "opened.pem")
 	tool("pkcs12", "-in", "client.p12", "-passin", "pass:opensesame", "-noenc", "-out", "client.pem")
 	for _, e := range []mailproof.Endpoint{{CertFile: in("cert.pem"), KeyFile: in("opened.pem")}, {CertFile: in("client.pem")}} {
-		if _, err := clientCertificate(e); err != nil {
+		if _, err := clientCertificate(e, mailproof.Secret{}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -25,6 +25,9 @@ type Config struct {
 	Password mailproof.Secret
 	// Tokens takes the place of Password where the server wants OAuth 2.
 	Tokens Tokens
+	// ClientKey is the private key of the endpoint's client certificate, in PEM
+	// form, where it is not in a file: its KeyFile then only names it in errors.
+	ClientKey mailproof.Secret
 
 	// ConnectTimeout limits the dialling and the TLS handshake.
 	ConnectTimeout time.Duration

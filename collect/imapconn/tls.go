@@ -91,7 +91,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 		InsecureSkipVerify: c.Endpoint.SkipVerify,
 	}
 	if c.Endpoint.CertFile != "" {
-		cert, err := clientCertificate(c.Endpoint)
+		cert, err := clientCertificate(c.Endpoint, c.ClientKey)
 		if err != nil {
 			return nil, err
 		}

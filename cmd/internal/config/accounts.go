@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -326,7 +327,9 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		var err error
 		if endpoint, err = mailproof.ParseEndpoint(cell); err != nil {
 			r.ps.add(e.Line, column(col), withoutValues(err))
-		} else if option, err := findFiles(r.dir, &endpoint); err != nil {
+		} else if option, err := findFiles(r.dir, &endpoint); isReference(err) {
+			r.ps.addError(e.Line, column(col), err)
+		} else if err != nil {
 			r.ps.add(e.Line, column(col), fmt.Sprintf("the file of the option %s cannot be read", option))
 		}
 	case s.given:
@@ -356,6 +359,13 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		r.ps.add(e.Line, column(col), "empty", credentialHint)
 	}
 	return endpoint, r.reference(e.Line, col, s.side, r.defaultPassword(e.Line, col, s, w), endpoint)
+}
+
+// isReference reports whether an error is about a reference, whose text shows
+// nothing that was not meant to be shown.
+func isReference(err error) bool {
+	var of *credential.Error
+	return errors.As(err, &of)
 }
 
 // defaultPassword is what the configuration says of the passwords of a side,
@@ -578,6 +588,9 @@ func (r *reader) describe(e Entry) string {
 		endpoint := e.Endpoint(side)
 		if endpoint.Host == "" {
 			continue
+		}
+		if key, is := KeyReference(endpoint); is {
+			endpoint.KeyFile = key.String()
 		}
 		password := "no password"
 		switch ref := e.Password(side); ref.Kind() {

@@ -171,12 +171,52 @@ func findFiles(dir string, e *mailproof.Endpoint) (option string, err error) {
 		if *f.path == "" {
 			continue
 		}
+		if ref, is := KeyReference(*e); is && f.path == &e.KeyFile {
+			e.KeyFile = locateReference(dir, ref.Kind(), e.KeyFile)
+			ref, _ = KeyReference(*e)
+			if err := ref.CheckDocument(); err != nil {
+				return f.option, err
+			}
+			continue
+		}
 		*f.path = locate(dir, *f.path)
 		if _, err := os.Stat(*f.path); err != nil {
 			return f.option, fmt.Errorf("%s cannot be read: %w", f.what, err)
 		}
 	}
 	return "", nil
+}
+
+// KeyReference returns the reference that an endpoint gives as the key of its
+// client certificate. Where it gives a path, or something that cannot yield a
+// key, there is none.
+func KeyReference(e mailproof.Endpoint) (credential.Ref, bool) {
+	ref, err := credential.Parse(e.KeyFile)
+	if err != nil {
+		return credential.Ref{}, false
+	}
+	switch ref.Kind() {
+	case credential.Env, credential.File, credential.Command, credential.Keyring, credential.Age:
+		return ref, true
+	}
+	return credential.Ref{}, false
+}
+
+// locateReference writes a reference so that it leads to the same file wherever
+// it is looked up from.
+func locateReference(dir string, kind credential.Kind, text string) string {
+	scheme, rest, _ := strings.Cut(text, ":")
+	switch kind {
+	case credential.File:
+		return scheme + ":" + locate(dir, rest)
+	case credential.Age:
+		file, key, hash := strings.Cut(rest, "#")
+		if rest = locate(dir, file); hash {
+			rest += "#" + key
+		}
+		return scheme + ":" + rest
+	}
+	return text
 }
 
 // reference parses the default password.

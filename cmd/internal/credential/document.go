@@ -28,6 +28,18 @@ func (v *Resolver) Document(ctx context.Context, ref Ref) (mailproof.Secret, err
 	return secret, nil
 }
 
+// CheckDocument is [Ref.Check] for a secret of several lines.
+func (r Ref) CheckDocument() error {
+	if r.kind != Env {
+		return r.Check()
+	}
+	if _, set := os.LookupEnv(r.arg); !set {
+		_, err := r.readEnv() // which has the words for it
+		return err
+	}
+	return nil
+}
+
 func (v *Resolver) document(ctx context.Context, ref Ref) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err

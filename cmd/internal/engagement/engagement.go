@@ -70,6 +70,9 @@ type Account struct {
 	DestinationPassword Password
 	// Where the server wants OAuth 2, tokens take the place of a password.
 	SourceTokens, DestinationTokens imapconn.Tokens
+	// Keys of client certificates that are in no file, in PEM form; nil: the
+	// endpoint names the file.
+	SourceKey, DestinationKey Password
 }
 
 // Password fetches a password when it is needed and no sooner; nil where none
@@ -81,6 +84,13 @@ func (a Account) password(side mailproof.Side) Password {
 		return a.SourcePassword
 	}
 	return a.DestinationPassword
+}
+
+func (a Account) clientKey(side mailproof.Side) Password {
+	if side == mailproof.Source {
+		return a.SourceKey
+	}
+	return a.DestinationKey
 }
 
 func (a Account) tokens(side mailproof.Side) imapconn.Tokens {
@@ -352,6 +362,12 @@ func (e *Engagement) connection(ctx context.Context, a Account, side mailproof.S
 	}
 	if c.Endpoint.Host == "" {
 		return c, fmt.Errorf("account %s has no %s address", a.Name, side)
+	}
+	if get := a.clientKey(side); get != nil {
+		var err error
+		if c.ClientKey, err = get(ctx); err != nil {
+			return c, fmt.Errorf("key of the client certificate of %s on the %s: %w", a.Name, side, err)
+		}
 	}
 	if c.Tokens = a.tokens(side); c.Tokens != nil {
 		return c, nil
