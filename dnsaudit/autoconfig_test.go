@@ -79,7 +79,9 @@ func TestAutoconfig(t *testing.T) {
 				}
 				http.NotFound(rw, r)
 			})
-			w.cfg.HTTPTimeout = time.Second
+			if tt.name == "slow" {
+				w.cfg.HTTPTimeout = time.Second
+			}
 			r := w.audit()
 			withinSeverity(t, r, false)
 			f := expect(t, r, "cl.autoconfig", tt.want)

@@ -146,7 +146,7 @@ autodiscover = { cname = ["ad-new.%[1]s"] }
 		l.t.Fatal(err)
 	}
 	return Config{
-		Domains: []string{domain}, Phase: phase, Profile: profile, OldProfile: old, Timeout: 400 * time.Millisecond,
+		Domains: []string{domain}, Phase: phase, Profile: profile, OldProfile: old, Timeout: patience,
 		Servers:   map[string]string{"ns1." + domain: l.addr(1), "ns2." + domain: l.addr(2), "ns3." + domain: l.addr(third)},
 		Resolvers: []string{l.addr(5), l.addr(6)}, Public: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 	}
@@ -154,7 +154,7 @@ autodiscover = { cname = ["ad-new.%[1]s"] }
 
 func (l *lab) audit(c Config) Report {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	r, err := Audit(ctx, c)
 	if err != nil {
@@ -174,11 +174,15 @@ type situation struct {
 
 func alike(o mailproof.Outcome) [3]mailproof.Outcome { return [3]mailproof.Outcome{o, o, o} }
 
-// at audits the situation at every phase.
-func (s situation) at(t *testing.T, l *lab) {
+// at audits the situation at every phase: at once beside the other subtests of
+// t, or one after the other.
+func (s situation) at(t *testing.T, l *lab, atOnce bool) {
 	t.Helper()
 	for i, phase := range always {
 		t.Run(s.name+" at "+phase.String(), func(t *testing.T) {
+			if atOnce {
+				t.Parallel()
+			}
 			r := l.audit(s.config(phase))
 			withinSeverity(t, r, false)
 			for id, want := range s.want {
@@ -205,6 +209,14 @@ func TestLab(t *testing.T) {
 	l := startLab(t)
 	of := func(domain string, third int) func(mailproof.Phase) Config {
 		return func(p mailproof.Phase) Config { return l.config(domain, p, third) }
+	}
+	// the black hole costs a time limit for each try
+	brief := func(config func(mailproof.Phase) Config) func(mailproof.Phase) Config {
+		return func(p mailproof.Phase) Config {
+			c := config(p)
+			c.Timeout = time.Second
+			return c
+		}
 	}
 	// all three names lead to the primary, so that only the third server differs
 	sound := func(domain string, third int) func(mailproof.Phase) Config {
@@ -235,20 +247,20 @@ func TestLab(t *testing.T) {
 		{name: "lame server that refuses", config: of("signed.test", 1), want: map[string][3]mailproof.Outcome{
 			"ns.lame": alike(fail), "ns.rrset": alike(pass), "mx.expected": alike(pass),
 		}, says: map[string][]string{"ns.lame": {"REFUSED", l.addr(2)}}},
-		{name: "black hole", config: sound("signed.test", 4), want: map[string][3]mailproof.Outcome{
+		{name: "black hole", config: brief(sound("signed.test", 4)), want: map[string][3]mailproof.Outcome{
 			"ns.lame": alike(unknown), "ns.rrset": alike(unknown), "mx.expected": alike(unknown), "spf.new": alike(unknown), "ad.target": alike(unknown), "old.sweep": alike(unknown),
 			"ttl.plan": {unknown}, "ttl.ready": {0, unknown}, "udp.tc": alike(pass),
 		}, says: map[string][]string{"ns.lame": {"timeout", l.addr(4)}}},
-		{name: "nothing but black holes", config: func(p mailproof.Phase) Config {
+		{name: "nothing but black holes", config: brief(func(p mailproof.Phase) Config {
 			c := l.config("signed.test", p, 4)
 			c.Servers = map[string]string{"signed.test": l.addr(4)}
 			return c
-		}, want: map[string][3]mailproof.Outcome{"ns.lame": alike(fail), "mx.expected": alike(unknown)}},
-		{name: "resolvers that do not answer", config: func(p mailproof.Phase) Config {
+		}), want: map[string][3]mailproof.Outcome{"ns.lame": alike(fail), "mx.expected": alike(unknown)}},
+		{name: "resolvers that do not answer", config: brief(func(p mailproof.Phase) Config {
 			c := sound("signed.test", 1)(p)
 			c.Resolvers = []string{l.addr(4)}
 			return c
-		}, want: map[string][3]mailproof.Outcome{"mx.resolvers": alike(unknown), "dnssec.bogus": alike(unknown), "mx.expected": alike(pass)}},
+		}), want: map[string][3]mailproof.Outcome{"mx.resolvers": alike(unknown), "dnssec.bogus": alike(unknown), "mx.expected": alike(pass)}},
 	}
 	for domain, want := range map[string]struct{ bogus, window mailproof.Outcome }{
 		"signed.test": {pass, pass}, "bogus.test": {fail, pass}, "expired.test": {fail, fail},
@@ -263,9 +275,11 @@ func TestLab(t *testing.T) {
 		}
 		situations = append(situations, s)
 	}
-	for _, s := range situations {
-		s.at(t, l)
-	}
+	t.Run("situations", func(t *testing.T) { // at once: what they wait for is each other's time
+		for _, s := range situations {
+			s.at(t, l, true)
+		}
+	})
 	t.Run("validated answers", func(t *testing.T) {
 		for _, domain := range []string{"signed.test", "bogus.test", "expired.test"} {
 			validated := 0
@@ -284,7 +298,7 @@ func TestLab(t *testing.T) {
 	situation{name: "flip", config: of("example.test", 1), want: map[string][3]mailproof.Outcome{
 		"ns.lame": alike(pass), "ns.rrset": alike(pass), "mx.expected": alike(pass), "mx.leftover": alike(pass), "spf.new": alike(pass), "ad.target": alike(pass),
 		"mx.resolvers": later,
-	}, says: map[string][]string{"mx.resolvers": {l.addr(6), "mx-old"}}}.at(t, l)
+	}, says: map[string][]string{"mx.resolvers": {l.addr(6), "mx-old"}}}.at(t, l, false)
 	if f := worst(t, l.audit(l.config("example.test", p3, 1)), "mx.resolvers"); strings.Contains(f.Observed, l.addr(5)) {
 		t.Errorf("the resolver that asked the primary is blamed: %q", f.Observed)
 	}

@@ -136,7 +136,7 @@ func TestManyDomains(t *testing.T) {
 	if err := w.root.SetZone(test); err != nil {
 		t.Fatal(err)
 	}
-	w.cfg.Sockets, w.cfg.Timeout, w.cfg.Resolvers = sockets, 5*time.Second, nil
+	w.cfg.Sockets, w.cfg.Timeout, w.cfg.Resolvers = sockets, patience, nil
 	var done atomic.Int64
 	w.cfg.Progress = func(n, total int) { done.Store(int64(n)); _ = total }
 	began := time.Now()

@@ -58,9 +58,11 @@ func TestWatchStory(t *testing.T) {
 		return st
 	}
 	look(0, StageUnchanged, 0, 0, false, fail)
+	s.hushed()
 	s.ns2.Behave(dnsmem.Silent) // it may have changed: nobody can say
 	look(h/2, StageChanging, 0, 0, false, fail)
 	s.ns2.Behave(dnsmem.Answer)
+	s.cfg.Timeout = patience
 	if err := s.ns1.SetZone(lowered); err != nil {
 		t.Fatal(err)
 	}
@@ -78,12 +80,14 @@ func TestWatchStory(t *testing.T) {
 		}
 	}
 	// a server that says nothing is neither changed nor forgotten
+	s.hushed()
 	s.ns2.Behave(dnsmem.Silent)
 	st = look(28*h, StageChanging, 1, 1, false, unknown)
 	if len(st.Servers) != 2 || st.Servers[1].Error == "" {
 		t.Errorf("%+v", st.Servers)
 	}
 	s.ns2.Behave(dnsmem.Answer)
+	s.cfg.Timeout = patience
 	s.set(moved)
 	st = look(29*h, StageWaiting, 2, 2, false, unknown)
 	if want := testNow.Add(29*h + 5*time.Minute); !st.At.Equal(want) {

@@ -78,7 +78,7 @@ func webWorld(t *testing.T, phase mailproof.Phase, zone string, cert tls.Certifi
 	t.Cleanup(secure.Close)
 	plain := httptest.NewServer(handler)
 	t.Cleanup(plain.Close)
-	w.cfg.HTTP, w.cfg.Roots, w.cfg.HTTPTimeout = true, pool, 2*time.Second
+	w.cfg.HTTP, w.cfg.Roots, w.cfg.HTTPTimeout = true, pool, patience
 	w.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		target := secure.Listener.Addr().String()
 		if strings.HasSuffix(addr, ":80") {
@@ -271,7 +271,7 @@ func TestDANE(t *testing.T) {
 			zone := edit(t, zoneFile(t, "moved.zone"), mxLines, "@ MX 10 own\nown A 192.0.2.200\n_25._tcp.own TLSA "+tt.tlsa+"\n")
 			w := newWorld(t, p3, zone)
 			w.rs.Validate(true)
-			w.cfg.SMTP, w.cfg.HTTPTimeout = tt.probe, 2*time.Second
+			w.cfg.SMTP, w.cfg.HTTPTimeout = tt.probe, patience
 			w.cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, network, addr)
 			}
