@@ -24,7 +24,7 @@ type lineReader struct {
 
 func newLineReader(f io.ReadCloser) *lineReader {
 	r := &lineReader{file: f, sum: sha256.New()}
-	r.in = bufio.NewReaderSize(io.TeeReader(f, r.sum), 256<<10)
+	r.in = bufio.NewReaderSize(io.TeeReader(f, r.sum), 64<<10)
 	return r
 }
 

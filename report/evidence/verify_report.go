@@ -459,7 +459,7 @@ func (v *verifier) notIn(name string, texts []string) (missing []string, err err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	missing = slices.DeleteFunc(texts, func(s string) bool { return s == "" })
-	piece := make([]byte, 0, 1<<20)
+	piece := make([]byte, 0, 64<<10)
 	for len(missing) > 0 {
 		keep := min(len(piece), htmlOverlap)
 		copy(piece[:keep], piece[len(piece)-keep:])
