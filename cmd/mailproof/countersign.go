@@ -30,8 +30,9 @@ what it holds, by whomever.
 
 The exit code is 0 where it was signed, 1 where something is wrong with the
 bundle, and 2 where it could not be signed.`,
-		Example: `  mailproof countersign bundle.zip --key customer.pem --name "Jane Doe, Northgate Surveyors Ltd" --fingerprint SHA256:…`,
-		Args:    cobra.MaximumNArgs(1),
+		Example: `  mailproof countersign bundle.zip --key customer.pem \
+      --name "Jane Doe, Northgate Surveyors Ltd" --fingerprint SHA256:…`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := ""
 			if len(args) > 0 {
@@ -74,7 +75,7 @@ func (a *app) countersign(ctx context.Context, path string, f *countersignFlags)
 	}
 	if v.Outcome() == mailproof.OutcomeFail {
 		for _, p := range v.Problems {
-			fmt.Fprintf(a.err, "  %s: %s\n", p.Check, clean(p.String()))
+			a.remark("  " + p.Check + ": " + p.String())
 		}
 		a.notef("nothing was signed: the bundle is not as it was sealed, or not by whom it should be")
 		return exit{exitFailed}
@@ -93,7 +94,8 @@ func (a *app) countersign(ctx context.Context, path string, f *countersignFlags)
 			Fingerprint string `json:"key_fingerprint"`
 		}{"mailproof/countersign/1", v.Bundle, role, f.name, fingerprint})
 	}
-	fmt.Fprintf(a.out, "%s signed as %s: %s  %s\n", clean(v.Bundle), role, clean(f.name), fingerprint)
+	a.fold(2, fmt.Sprintf("%s signed as %s: %s", v.Bundle, role, f.name))
+	a.fold(2, "  "+fingerprint)
 	if len(trust.Fingerprints) == 0 {
 		a.notef("whose bundle it is was not checked: no --fingerprint was given")
 	}

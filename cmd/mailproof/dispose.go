@@ -52,10 +52,12 @@ was never read.
 --dry-run shows what would be decided, and records nothing.
 
 Exit codes: 0 decided, 1 nothing matches, 2 could not run.`,
-		Example: `  mailproof dispose E-001 E-004 --as accepted --by "A. Lindgren" --why "too large for the new server, kept as files"
-  mailproof dispose --verdict missing --folder "Trash*" --as waived --by "A. Lindgren" --why "trash" --dry-run
+		Example: `  mailproof dispose E-001 E-004 --as accepted --by "A. Lindgren" --why "too large, kept as files"
+  mailproof dispose --verdict missing --folder "Trash*" --as waived --by "A. Lindgren" \
+      --why "trash" --dry-run
   mailproof dispose E-003 --as fixed --by "B. Person" --why "copied by hand"
-  mailproof dispose --finding spf.lookups@example.com --as accepted --by "A. Lindgren" --why "flattened in January"`,
+  mailproof dispose --finding spf.lookups@example.com --as accepted --by "A. Lindgren" \
+      --why "flattened in January"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.options(args)
 			if err != nil {
@@ -207,7 +209,8 @@ func (a *app) printDisposed(ctx context.Context, e *engagement.Engagement, o eng
 		return a.printNotRecorded(o, d)
 	}
 	fmt.Fprintf(a.out, "\nrecorded     %s\n", decidedLine(d, out.Pass))
-	fmt.Fprintf(a.out, "\n%s: %s\n", a.bold(out.Verdict.String()), clean(lead))
+	fmt.Fprintln(a.out)
+	a.answer(out.Verdict.String(), lead)
 	switch {
 	case o.As == mailproof.Fixed:
 		a.hintf("mailproof inventory reads both sides anew, and mailproof diff then says whether it is fixed")
@@ -255,7 +258,8 @@ func (a *app) printChosen(o engagement.DisposeOptions, d engagement.Disposed) {
 			parts = append(parts, count(n)+" "+kind)
 		}
 		slices.Sort(parts)
-		fmt.Fprintf(a.out, "%-13s%s of %s: %s\n\n", o.As.String(), countOf(int64(len(d.Exceptions)), "exception"), countOf(int64(len(accounts)), "account"), strings.Join(parts, ", "))
+		a.fold(13, fmt.Sprintf("%-13s%s of %s: %s", o.As.String(), countOf(int64(len(d.Exceptions)), "exception"), countOf(int64(len(accounts)), "account"), strings.Join(parts, ", ")))
+		fmt.Fprintln(a.out)
 	}
 	t := a.table("", "", "", "", "", "")
 	for i, x := range d.Exceptions {

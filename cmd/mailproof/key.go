@@ -29,7 +29,8 @@ func (a *app) keyCommand() *cobra.Command {
 		Long: `key makes and shows the Ed25519 keys that seal and countersign sign with. Any such
 key will do: one of ssh-keygen -t ed25519, or one of openssl genpkey.
 
-` + ownKey + `.`,
+A key that mailproof made shows that the same key signed, and not whose it is:
+give the fingerprint to the other party on paper or by telephone.`,
 		Example: `  mailproof key new ~/keys/northgate.pem
   mailproof key new ~/keys/northgate.pem --passphrase prompt
   mailproof key show ~/.ssh/id_ed25519.pub`,

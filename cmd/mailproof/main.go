@@ -162,6 +162,8 @@ ledger mailproof.db and the reports.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted{err, "mailproof " + strings.TrimPrefix(cmd.CommandPath(), "mailproof ") + " --help shows the flags"}
 	})
+	// The flags are folded as what the commands print is.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", terminal.DefaultWidth)))
 	root.AddCommand(
 		a.demoCommand(), a.initCommand(), a.checkCommand(), a.inventoryCommand(), a.copyCommand(), a.diffCommand(),
 		a.explainCommand(), a.dnsCommand(), a.reportCommand(), a.runCommand(), a.statusCommand(), a.credentialsCommand(), a.versionCommand(), a.providersCommand(),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,6 +80,32 @@ func (a *app) say(line string) {
 		return
 	}
 	a.term.Println(line)
+}
+
+// fold prints a line of a result, folded where it is too long for the screen;
+// the further lines stand indent columns in.
+func (a *app) fold(indent int, line string) {
+	for _, l := range terminal.Fold(clean(line), a.term.Width(), indent) {
+		fmt.Fprintln(a.out, l)
+	}
+}
+
+// remark writes a line beside the results, folded as they are.
+func (a *app) remark(text string) {
+	for _, l := range terminal.Fold(clean(text), a.term.Width(), 2) {
+		fmt.Fprintln(a.err, l)
+	}
+}
+
+// answer prints the last line of a result, "INCOMPLETE: 3 of 148,213 messages
+// are missing", with its first words in bold.
+func (a *app) answer(verdict, text string) {
+	for i, l := range terminal.Fold(clean(verdict+": "+text), a.term.Width(), 2) {
+		if i == 0 {
+			l = a.bold(verdict) + strings.TrimPrefix(l, verdict)
+		}
+		fmt.Fprintln(a.out, l)
+	}
 }
 
 func (a *app) errorf(format string, args ...any) { a.term.Error(fmt.Errorf(format, args...)) }

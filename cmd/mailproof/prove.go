@@ -37,7 +37,8 @@ The line is that of the verdict, which cites the lines of both inventories; --tr
 source and --tree destination prove those.`,
 		Example: `  mailproof prove E-003 > E-003.tlog-proof
   mailproof prove --account anna@example.com --folder INBOX --uid 4411 -o anna.tlog-proof
-  mailproof prove --bundle redacted.zip --reveal mailproof.reveal --account anna@example.com --folder INBOX --uid 4411
+  mailproof prove --bundle redacted.zip --reveal mailproof.reveal \
+      --account anna@example.com --folder INBOX --uid 4411
   mailproof verify --proof anna.tlog-proof --key provider.pub`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

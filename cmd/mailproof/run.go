@@ -98,7 +98,8 @@ func (a *app) runAll(ctx context.Context, e *engagement.Engagement, asJSON bool)
 // printVerdict prints the answer, the exceptions that need a decision, and the
 // other checks that stand between the engagement and COMPLETE.
 func (a *app) printVerdict(d *report.Document) {
-	fmt.Fprintf(a.out, "\n%s: %s\n", a.bold(d.Verdict.String()), clean(d.Lead()))
+	fmt.Fprintln(a.out)
+	a.answer(d.Verdict.String(), d.Lead())
 	a.printExceptions(d.Exceptions, d.ExceptionsOmitted)
 	first := true
 	for _, f := range d.Findings {

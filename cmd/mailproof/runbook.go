@@ -145,10 +145,10 @@ func (a *app) printSteps(steps []engagement.RunbookItem) {
 		fmt.Fprintln(a.out, line)
 		s := steps[i]
 		for _, text := range basisOf(&s) {
-			fmt.Fprintln(a.out, "          "+clean(text)) // evidence is not cut for the sake of a width
+			a.fold(12, "          "+text) // evidence is folded and not cut
 		}
 		if s.Next != "" {
-			fmt.Fprintln(a.out, "          do: "+clean(s.Next))
+			a.fold(14, "          do: "+s.Next)
 		}
 	}
 }
@@ -178,7 +178,8 @@ func (a *app) printRunbookSum(r *engagement.Runbook, counts map[mailproof.Runboo
 		line += fmt.Sprintf(", %d failed", n)
 	}
 	if !r.CutOver.IsZero() {
-		fmt.Fprintf(a.out, "\ncut-over     %s: %s\n", terminal.Time(r.CutOver), clean(r.CutOverBasis))
+		fmt.Fprintln(a.out)
+		a.fold(13, fmt.Sprintf("cut-over     %s: %s", terminal.Time(r.CutOver), r.CutOverBasis))
 	}
 	fmt.Fprintf(a.out, "\n%s\n", line)
 	if counts[mailproof.RunbookOpen]+counts[mailproof.RunbookFailed] > 0 {

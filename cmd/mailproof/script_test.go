@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/oracle"
+	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/collect/imapmem"
 	"github.com/mailproof/mailproof/collect/mailgen"
 )
@@ -59,6 +61,7 @@ func TestScript(t *testing.T) {
 			"grepcount": grepCountCommand,
 			"corrupt":   corruptCommand,
 			"expand":    expandCommand,
+			"fits":      fitsCommand,
 			"dnsworld":  dnsWorldCommand,
 			"zone":      zoneCommand,
 			"dnsdown":   dnsDownCommand,
@@ -229,6 +232,33 @@ func mailCommand(ts *testscript.TestScript, neg bool, args []string) {
 		st.refuse = rest[0]
 	default:
 		ts.Fatalf("mail: %s is not known", args[3])
+	}
+}
+
+// fitsCommand says that no line that the last program printed is wider than a
+// screen of 100 columns; an error that goes to a log, and what to do about it,
+// are in one line each, however long. What else has to be is named by a pattern:
+//
+//	fits
+//	fits '^\{'
+func fitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: fits [EXCEPT]")
+	}
+	except := regexp.MustCompile(`^$`)
+	if len(args) == 1 {
+		except = regexp.MustCompile(args[0])
+	}
+	failed := false
+	for _, stream := range []string{"stdout", "stderr"} {
+		for line := range strings.Lines(ts.ReadFile(stream)) {
+			line = strings.TrimSuffix(line, "\n")
+			failed = failed || strings.HasPrefix(line, "error: ")
+			inLog := strings.HasPrefix(line, "error: ") || strings.HasPrefix(line, "warning: ") || failed && strings.HasPrefix(line, "hint: ")
+			if n := terminal.Width(line); n > terminal.DefaultWidth && !inLog && !except.MatchString(line) {
+				ts.Fatalf("a line of %s has %d columns:\n%s", stream, n, line)
+			}
+		}
 	}
 }
 

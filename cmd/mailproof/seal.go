@@ -222,7 +222,7 @@ func (a *app) sealingKey(ctx context.Context, f *sealFlags) (evidence.Key, error
 		key, err := a.newKey(ctx, path, f.passphrase)
 		if err == nil {
 			a.notef("made a signing key: %s", path)
-			a.notef("%s", ownKey)
+			a.remark(ownKey)
 		}
 		return key, err
 	}

@@ -32,6 +32,8 @@ func TestSignOffScript(t *testing.T) {
 			"relay":    relayCommand,
 			"tamper":   tamperCommand,
 			"expand":   expandCommand,
+			"fits":     fitsCommand,
+			"corrupt":  corruptCommand,
 			"unread":   unreadCommand,
 			"web":      webCommand,
 		},

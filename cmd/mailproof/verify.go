@@ -163,25 +163,17 @@ func (a *app) printVerification(v *evidence.Verification, path string, took time
 		case mailproof.OutcomeUnknown:
 			word = "unknown"
 		}
-		fmt.Fprintf(a.out, "  %-18s %-8s %s\n", c.Check, word, clean(text))
+		a.fold(verifyText, fmt.Sprintf("  %-18s %-8s %s", c.Check, word, text))
 	}
 	fmt.Fprintln(a.out)
 	for _, s := range v.Signatures {
-		known := "not compared with a key from elsewhere"
-		if s.Trusted {
-			known = "the key that you gave"
-		}
-		name := s.Role
-		if s.Name != "" {
-			name += ", " + s.Name
-		}
-		fmt.Fprintf(a.out, "  signed by %s  %s  %s\n", clean(name), s.Fingerprint, known)
+		a.printSignature(s)
 	}
 	if len(v.Problems) > 0 {
 		fmt.Fprintln(a.out)
 	}
 	for _, p := range v.Problems {
-		fmt.Fprintf(a.out, "  %s: %s\n", p.Check, clean(p.String()))
+		a.fold(6, fmt.Sprintf("  %s: %s", p.Check, p.String()))
 	}
 	var rest int64
 	for _, c := range v.Checks {
@@ -194,14 +186,35 @@ func (a *app) printVerification(v *evidence.Verification, path string, took time
 	a.printVerifyAnswer(v, path, took)
 }
 
+// verifyText is the column in which the words of a check begin.
+const verifyText = 30
+
+// printSignature prints who signed, in one line where it fits.
+func (a *app) printSignature(s evidence.SignedBy) {
+	known := "not compared with a key from elsewhere"
+	if s.Trusted {
+		known = "the key that you gave"
+	}
+	name := s.Role
+	if s.Name != "" {
+		name += ", " + s.Name
+	}
+	line := "  signed by " + name + "  " + s.Fingerprint + "  " + known
+	if terminal.Width(clean(line)) > a.term.Width() {
+		a.fold(6, "  signed by "+name)
+		line = "    " + s.Fingerprint + "  " + known
+	}
+	a.fold(6, line)
+}
+
 func (a *app) printVerifyAnswer(v *evidence.Verification, path string, took time.Duration) {
 	switch v.Outcome() {
 	case mailproof.OutcomePass:
-		fmt.Fprintf(a.out, "the bundle is as it was signed; the verdict in it is %s   %s\n", clean(v.Verdict), terminal.Duration(took))
+		a.fold(2, fmt.Sprintf("the bundle is as it was signed; the verdict in it is %s   %s", v.Verdict, terminal.Duration(took)))
 	case mailproof.OutcomeFail:
 		fmt.Fprintf(a.out, "the bundle is NOT as it was signed, or not by whom it should be\n")
 	default:
-		fmt.Fprintf(a.out, "nothing is wrong with the bundle, but not everything could be told; the verdict in it is %s   %s\n", clean(v.Verdict), terminal.Duration(took))
+		a.fold(2, fmt.Sprintf("nothing is wrong with the bundle, but not everything could be told; the verdict in it is %s   %s", v.Verdict, terminal.Duration(took)))
 		for _, c := range v.Checks {
 			if c.Check == evidence.CheckKey && c.Outcome == mailproof.OutcomeUnknown {
 				a.hintf("ask the signer for the fingerprint, and not by the way that the bundle came: mailproof verify --fingerprint SHA256:… %s", path)
@@ -279,7 +292,7 @@ func checkProof(p *evidence.Proof, keys []evidence.PublicKey) (r evidence.Proven
 
 func (a *app) printProof(f *verifyFlags, p provenJSON) error {
 	if p.Outcome == mailproof.OutcomeFail {
-		fmt.Fprintf(a.out, "the proof does NOT hold: %s\n", clean(p.Error))
+		a.fold(2, "the proof does NOT hold: "+p.Error)
 		return outcomeExit(p.Outcome)
 	}
 	var reveal *engagement.Reveal
@@ -290,16 +303,17 @@ func (a *app) printProof(f *verifyFlags, p provenJSON) error {
 		}
 	}
 	account, folder := reveal.Name(evidence.FieldAccount, p.Account), reveal.Name(evidence.FieldFolder, p.Folder)
-	fmt.Fprintf(a.out, "%s, folder %s, uid %d\n", clean(account), clean(folder), p.UID)
+	a.fold(2, fmt.Sprintf("%s, folder %s, uid %d", account, folder, p.UID))
 	if p.Verdict != "" {
 		fmt.Fprintf(a.out, "verdict   %s\n", clean(p.Verdict))
 	}
-	fmt.Fprintf(a.out, "line      %s of %s in %s\nroot      %s\n\n%s\n\n", count(p.Index+1), count(p.Size), clean(p.Origin), p.Root, clean(p.Leaf))
+	fmt.Fprintf(a.out, "line      %s of %s in %s\nroot      %s\n\n", count(p.Index+1), count(p.Size), clean(p.Origin), p.Root)
+	fmt.Fprintf(a.out, "%s\n\n", clean(p.Leaf)) // in one line, as it was hashed
 	switch {
 	case p.Trusted:
-		fmt.Fprintf(a.out, "the line belongs to the tree that the key %s signed\n", p.Fingerprint)
+		a.fold(2, fmt.Sprintf("the line belongs to the tree that the key %s signed", p.Fingerprint))
 	case p.Signed:
-		fmt.Fprintf(a.out, "the line belongs to the tree that the key %s signed; that it is the signer's is the word of the bundle alone\n", p.Fingerprint)
+		a.fold(2, fmt.Sprintf("the line belongs to the tree that the key %s signed; that it is the signer's is the word of the bundle alone", p.Fingerprint))
 		a.hintf("give --fingerprint SHA256:… or --key FILE, as the signer told you by another way")
 	default:
 		fmt.Fprintln(a.out, "the line belongs to the root; who signed that was not checked, for want of a key")

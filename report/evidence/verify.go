@@ -508,7 +508,7 @@ func (v *verifier) verifyPair(check string, key PublicKey, raw, ssh string) {
 // checkTrust holds the keys that signed against those that were given.
 func (v *verifier) checkTrust() {
 	if len(v.Fingerprints) == 0 {
-		v.unknown(CheckKey, "no key was given: that %s is the signer's key is the word of the bundle alone", or(v.signer.Fingerprint(), "the key in the bundle"))
+		v.unknown(CheckKey, "no key was given: that this key is the signer's is the word of the bundle alone")
 		return
 	}
 	for _, want := range v.Fingerprints {
@@ -523,13 +523,6 @@ func (v *verifier) checkTrust() {
 		}
 	}
 	v.done(CheckKey, "signed with the key that was given")
-}
-
-func or(s, t string) string {
-	if s == "" {
-		return t
-	}
-	return s
 }
 
 // checkTimestamp checks the reply of the authority, where the bundle has one.

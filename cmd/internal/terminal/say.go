@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,9 @@ func (t *Terminal) Error(err error) {
 	if summary != "" {
 		t.print(t.Err, Escape(summary))
 	}
-	t.Hint(Hints(err)...)
+	if hints := Hints(err); len(hints) > 0 {
+		t.say("hint", Faint, hintLine(hints))
+	}
 }
 
 // branches are the errors that [errors.Join] put side by side.
@@ -96,13 +99,17 @@ func Hints(err error) []string {
 // Warn writes a warning to Err.
 func (t *Terminal) Warn(text string) { t.say("warning", Caution, text) }
 
-// Hint writes what to do next to Err, in one line. Without texts it writes
-// nothing.
+// Hint writes what to do next to Err, folded where it is too long. Without texts
+// it writes nothing.
 func (t *Terminal) Hint(texts ...string) {
-	const most = 4
-	if len(texts) == 0 {
-		return
+	if len(texts) > 0 {
+		t.sayIn(t.Width(), "hint", Faint, hintLine(texts))
 	}
+}
+
+// hintLine puts several things to do into one line.
+func hintLine(texts []string) string {
+	const most = 4
 	if more := len(texts) - most; more > 0 {
 		texts = append(slices.Clone(texts[:most]), "so on for "+Of(int64(more), "more", "more"))
 	}
@@ -110,14 +117,42 @@ func (t *Terminal) Hint(texts ...string) {
 	if n := len(texts); n > 2 {
 		line = strings.Join(texts[:n-1], "; ") + "; and " + texts[n-1]
 	}
-	t.say("hint", Faint, line)
+	return line
 }
 
 // Note writes a line without a prefix to Err.
-func (t *Terminal) Note(text string) { t.print(t.Err, Escape(text)) }
+func (t *Terminal) Note(text string) {
+	for _, line := range Fold(Escape(text), t.logWidth(), foldIndent) {
+		t.print(t.Err, line)
+	}
+}
 
+// foldIndent is how far the further lines of what was folded stand in.
+const foldIndent = 2
+
+// logWidth is that of the screen where Err is one. What goes to a log stays in
+// one line, as a log is searched by line.
+func (t *Terminal) logWidth() int {
+	if t.ErrIsTTY {
+		return t.Width()
+	}
+	return math.MaxInt
+}
+
+// say writes a word and what there is to say.
 func (t *Terminal) say(word string, style Style, text string) {
-	t.print(t.Err, Paint(word+":", style, t.ErrColor)+" "+Escape(text))
+	t.sayIn(t.logWidth(), word, style, text)
+}
+
+// sayIn does so in a width, folded below the text.
+func (t *Terminal) sayIn(width int, word string, style Style, text string) {
+	head := word + ": "
+	for i, line := range Fold(head+Escape(text), width, len(head)) {
+		if i == 0 {
+			line = Paint(word+":", style, t.ErrColor) + strings.TrimPrefix(line, word+":")
+		}
+		t.print(t.Err, line)
+	}
 }
 
 // Columns of a stage line.
