@@ -63,6 +63,36 @@ type Records struct {
 	Findings     []mailproof.Finding
 	Observations []mailproof.Observation
 	Passes       []Pass // in the order in which they began
+	// FindingDecisions, Attestations and Deletions are all of them, in the order
+	// in which they were made.
+	FindingDecisions []FindingDecision
+	Attestations     []mailproof.Attestation
+	Deletions        []Deletion
+}
+
+// FindingDecision is what somebody decided on a finding that is not about
+// single messages.
+type FindingDecision struct {
+	Check   string
+	Subject string // domain or account
+	// Field says which of the two: FieldDomain or FieldAccount.
+	Field       string
+	Outcome     mailproof.Outcome
+	Observed    string
+	Disposition mailproof.Disposition
+	By, Why     string
+	At          time.Time
+}
+
+// Deletion is a message of the destination that was deleted because the user
+// asked for it.
+type Deletion struct {
+	Pass, CopiedBy      mailproof.PassID
+	Destination, Source mailproof.MessageKey
+	T0                  mailproof.Hash
+	Octets              int64
+	State, Reason       string // empty where it was not recorded how it ended
+	Finished            time.Time
 }
 
 // Decision is what somebody decided on an exception.

@@ -19,9 +19,11 @@ func (b *builder) writeRecords(r *Records) error {
 		name  string
 		lines []line
 	}{
-		{fileDispositions, b.dispositions(r.Decisions)},
+		{fileDispositions, append(b.dispositions(r.Decisions), b.findingDecisions(r.FindingDecisions)...)},
 		{fileDNS, b.dns(r)},
 		{filePasses, b.passes(r.Passes)},
+		{fileAttestations, b.attestations(r.Attestations)},
+		{fileDeletions, b.deletions(r.Deletions)},
 	} {
 		var text []byte
 		for _, l := range f.lines {
@@ -49,6 +51,40 @@ func (b *builder) dispositions(list []Decision) []line {
 		out[i] = &dispositionLine{
 			Exception: d.Exception, Verdict: d.Verdict.String(), Disposition: d.Disposition.String(), By: b.name(FieldPerson, d.By), Why: b.plain(d.Why),
 			At: timeText(d.At), Pass: int64(d.Pass),
+		}
+	}
+	return out
+}
+
+func (b *builder) findingDecisions(list []FindingDecision) []line {
+	out := make([]line, len(list))
+	for i, d := range list {
+		out[i] = &findingDecisionLine{
+			Check: d.Check, Subject: b.name(d.Field, d.Subject), Outcome: d.Outcome.String(), Observed: b.plain(d.Observed), Disposition: d.Disposition.String(),
+			By: b.name(FieldPerson, d.By), Why: b.plain(d.Why), At: timeText(d.At),
+		}
+	}
+	return out
+}
+
+func (b *builder) attestations(list []mailproof.Attestation) []line {
+	out := make([]line, len(list))
+	for i, a := range list {
+		out[i] = &attestationLine{Step: a.Step, By: b.name(FieldPerson, a.By), Note: b.plain(a.Note), Withdrawn: a.Withdrawn, NotApplicable: a.NotApplicable, At: timeText(a.When)}
+	}
+	return out
+}
+
+// deletions name their messages as the lines of the inventories do; a redacted
+// bundle tells of every deletion, and by pseudonyms of what.
+func (b *builder) deletions(list []Deletion) []line {
+	out := make([]line, len(list))
+	for i, d := range list {
+		out[i] = &deletionLine{
+			Pass: int64(d.Pass), Account: b.name(FieldAccount, d.Destination.Account), Folder: b.name(FieldFolder, d.Destination.Mailbox),
+			UIDValidity: int64(d.Destination.UIDValidity), UID: int64(d.Destination.UID), T0: b.name(FieldT0, d.T0.String()), Octets: d.Octets,
+			SourceFolder: b.name(FieldFolder, d.Source.Mailbox), SourceValidity: int64(d.Source.UIDValidity), SourceUID: int64(d.Source.UID),
+			CopiedBy: int64(d.CopiedBy), State: d.State, Reason: b.plain(d.Reason), Finished: timeText(d.Finished),
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -156,7 +157,50 @@ func TestEachCheckAlone(t *testing.T) {
 		{"a file more", func(m memory) { m["data/more.jsonl"] = []byte("{}\n") }, []string{CheckManifest, CheckFiles}, fileManifest, 0},
 		{"the last line without its end", func(m memory) {
 			m[fileDispositions] = bytes.TrimSuffix(m[fileDispositions], []byte("\n"))
-		}, []string{CheckLines}, fileDispositions, 1},
+		}, []string{CheckLines}, fileDispositions, 2},
+		{"a disposition that nobody made", func(m memory) { replace(m, fileReportJSON, `"disposition": "open"`, `"disposition": "accepted"`) },
+			[]string{CheckRecords}, fileReportJSON, 0},
+		{"a decision left out of the report", func(m memory) { replace(m, fileReportJSON, `"disposition": "accepted"`, `"disposition": "open"`) },
+			[]string{CheckRecords}, fileReportJSON, 0},
+		{"waived called accepted", func(m memory) { replace(m, fileDispositions, `"disposition":"accepted"`, `"disposition":"waived"`) },
+			[]string{CheckRecords}, fileReportJSON, 0},
+		{"a decision by somebody else", func(m memory) { replace(m, fileDispositions, `"by":"Anna`, `"by":"Otto`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a decision for another reason", func(m memory) { replace(m, fileReportJSON, `"why": "spam of`, `"why": "ham of`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a decision at another time", func(m memory) { replace(m, fileReportJSON, `"when": "2026-11-20T12`, `"when": "2026-11-20T13`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a decision on another verdict", func(m memory) { replace(m, fileDispositions, `"verdict":"missing"`, `"verdict":"altered"`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a decision that was taken back", func(m memory) {
+			m[fileDispositions] = bytes.ReplaceAll(m[fileDispositions], []byte(`"disposition":"accepted"`), []byte(`"disposition":"open"`))
+		}, []string{CheckRecords}, fileReportJSON, 0},
+		{"a decision taken out", func(m memory) { m[fileDispositions] = linesOf(m[fileDispositions])[1] }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a finding accepted by nobody", func(m memory) { m[fileDispositions] = linesOf(m[fileDispositions])[0] }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a finding accepted by somebody else", func(m memory) { replace(m, fileReportJSON, "accepted by Anna", "accepted by Otto") }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a noted exception with a decision", func(m memory) { replace(m, fileReportJSON, `"disposition": "accepted"`, `"disposition": "noted"`) },
+			[]string{CheckRecords}, fileReportJSON, 0},
+		{"an exception at another tier", func(m memory) { replace(m, fileReportJSON, `"tier": "none"`, `"tier": "T2"`) }, []string{CheckReport}, fileReportJSON, 0},
+		{"a word that nobody gave", func(m memory) { m[fileAttestations] = nil }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a word that was taken back", func(m memory) {
+			replace(m, fileAttestations, `"note":"none","not_applicable":true`, `"note":"none","withdrawn":true`)
+		},
+			[]string{CheckRecords}, fileReportJSON, 0},
+		{"a word with another note", func(m memory) { replace(m, fileReportJSON, `"note": "plan of 12`, `"note": "plan of 13`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a word by somebody else", func(m memory) {
+			replace(m, fileAttestations, `"by":"Anna Northgate","note":"plan`, `"by":"Otto Northgate","note":"plan`)
+		}, []string{CheckRecords}, fileReportJSON, 0},
+		{"a step that nobody did", func(m memory) {
+			m[fileReportJSON] = regexp.MustCompile(`("id": "webmail",(\s+"[a-z]+": [^,]+,)*\s+"state": )"open"`).ReplaceAll(m[fileReportJSON], []byte(`$1"done"`))
+		}, []string{CheckRecords}, fileReportJSON, 0},
+		{"a step left out of the report", func(m memory) { replace(m, fileReportJSON, `"id": "terms"`, `"id": "names"`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"DNS that says something else", func(m memory) { replace(m, fileDNS, `"outcome":"pass"`, `"outcome":"warn"`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"DNS that was seen otherwise", func(m memory) { replace(m, fileReportJSON, `"observed": "mx.`, `"observed": "my.`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"an exchange with another answer", func(m memory) { replace(m, fileDNS, `10 mx.`, `20 mx.`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"an exchange taken out", func(m memory) { m[fileDNS] = linesOf(m[fileDNS])[0] }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a pass of another side", func(m memory) { replace(m, filePasses, `"side":"source"`, `"side":"destination"`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a pass that was killed", func(m memory) { replace(m, fileReportJSON, `"state": "done"`, `"state": "interrupted"`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a pass taken out", func(m memory) { m[filePasses] = linesOf(m[filePasses])[0] }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a deletion taken out", func(m memory) { m[fileDeletions] = nil }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a deletion that did not end so", func(m memory) { replace(m, fileReportJSON, `"state": "kept"`, `"state": "done"`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"a deletion of another message", func(m memory) { replace(m, fileDeletions, `"uid":1002`, `"uid":1003`) }, []string{CheckRecords}, fileReportJSON, 0},
+		{"no file of attestations", func(m memory) { delete(m, fileAttestations) }, []string{CheckManifest, CheckLines, CheckFiles}, fileAttestations, 0},
 		{"another format", func(m memory) { replace(m, fileBagInfo, Format, "mailproof/bundle/2") }, []string{CheckFiles}, fileBagInfo, 0},
 		{"no report", func(m memory) { delete(m, fileReportJSON) }, []string{CheckTagManifest, CheckReport}, fileTagManifest, 0},
 	} {

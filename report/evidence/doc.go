@@ -16,6 +16,7 @@
 //	data/source.jsonl  data/destination.jsonl  data/verdicts.jsonl
 //	data/source.checkpoint  data/destination.checkpoint  data/verdicts.checkpoint
 //	data/dispositions.jsonl  data/dns.jsonl  data/passes.jsonl
+//	data/attestations.jsonl  data/deletions.jsonl
 //	report/report.html  report/report.pdf  report/report.json
 //	keys/signer.pem  keys/signer.vkey  keys/allowed_signers
 //	sig/tagmanifest.ed25519  sig/tagmanifest.sshsig
@@ -58,12 +59,18 @@
 // of their leaf hashes, so that a changed line is found, and not only a changed
 // file. The proof is the root.
 //
+// The other files of data hold what the verdicts rest on beside the messages:
+// every decision on an exception or a finding, every word for a step of the
+// runbook, the last of each holding; DNS; the passes; and every message of the
+// destination that was deleted on request. report.json repeats them, and a
+// verification finds where it does not repeat them as they are.
+//
 // # Privacy
 //
 // In a redacted bundle accounts, folders, subjects, keywords, domains and
 // persons are pseudonyms ([Pseudonyms]), and so are the hashes of messages; the
-// Message-ID with its hashes, the MIH, what servers said, and the evidence of
-// reasons are left out. Each leaf of the trees has a salt. A summary has the
+// Message-ID with its hashes, the MIH, what servers said, the words of people and
+// the evidence of reasons are left out. Each leaf of the trees has a salt. A summary has the
 // checkpoints over the lines of a redacted bundle and not the lines; they stay
 // with its maker, who can prove single messages from them ([Prove]).
 //

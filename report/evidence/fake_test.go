@@ -194,6 +194,17 @@ func (f *fake) Records(context.Context) (Records, error) {
 			{Pass: mailproof.Pass{ID: 1, Kind: mailproof.InventoryPass, Side: mailproof.Source, Depth: mailproof.DepthFull, State: mailproof.PassDone, Started: at, Finished: at, Tool: "mailproof test", Command: "mailproof run --source imaps://anna@imap.northgate.example"}},
 			{Pass: mailproof.Pass{ID: 2, Kind: mailproof.DiffPass, Depth: mailproof.DepthFull, State: mailproof.PassDone, Started: at, Finished: at}},
 		},
+		FindingDecisions: []FindingDecision{{"inventory.complete", "anna00@northgate.example", FieldAccount, mailproof.OutcomeUnknown, "2 folders of anna00@northgate.example", mailproof.Accepted,
+			"Anna Northgate", "empty since 2019", at}},
+		Attestations: []mailproof.Attestation{
+			{Step: "terms", By: "Bruno Northgate", Note: "a first word of anna00@northgate.example", When: at},
+			{Step: "terms", By: "Anna Northgate", Note: "plan of 12 November", When: at},
+			{Step: "webmail", By: "Anna Northgate", Note: "too early", When: at},
+			{Step: "webmail", By: "Anna Northgate", Note: "taken back", When: at, Withdrawn: true},
+			{Step: "add-ons", By: "Anna Northgate", Note: "none", When: at, NotApplicable: true},
+		},
+		Deletions: []Deletion{{Pass: 2, CopiedBy: 1, Destination: key("anna00@northgate.example", "Sent", mailproof.Destination, 1), Source: key("anna00@northgate.example", "Sent", mailproof.Source, 1),
+			T0: mailproof.Hash{1, 2, 3}, Octets: 1001, State: "kept", Reason: "not what anna00@northgate.example had", Finished: at}},
 	}, nil
 }
 
@@ -226,9 +237,67 @@ func (f *fake) Report(_ context.Context, dir string, c Citation) error {
 		}
 		accounts = append(accounts, object{"name": name(FieldAccount, a), "counts": n, "folders": folders})
 	}
+	records, err := f.Records(context.Background())
+	if err != nil {
+		return err
+	}
+	text := func(s string) string { // a text that a redacted report withholds
+		if c.Pseudonyms == nil || s == "" {
+			return s
+		}
+		return "withheld"
+	}
 	for _, e := range f.exceptions {
-		exceptions = append(exceptions, object{"id": e.ID, "account": name(FieldAccount, e.Key.Account), "folder": name(FieldFolder, e.Key.Mailbox),
-			"uidvalidity": e.Key.UIDValidity, "uid": e.Key.UID, "verdict": e.Verdict})
+		x := object{"id": e.ID, "account": name(FieldAccount, e.Key.Account), "folder": name(FieldFolder, e.Key.Mailbox),
+			"uidvalidity": e.Key.UIDValidity, "uid": e.Key.UID, "verdict": e.Verdict, "tier": e.Tier, "reasons": []string{}, "disposition": "open", "decision": nil}
+		for _, d := range records.Decisions {
+			if d.Exception == e.ID {
+				x["disposition"], x["decision"] = d.Disposition, object{"by": name(FieldPerson, d.By), "why": text(d.Why), "when": d.At}
+			}
+		}
+		exceptions = append(exceptions, x)
+	}
+	var dns, passes, observations, deletions []object
+	for _, d := range records.Findings {
+		dns = append(dns, object{"domain": name(FieldDomain, d.Domain), "phase": d.Phase, "check": d.Check, "outcome": d.Outcome, "expected": d.Expected, "observed": text(d.Observed),
+			"remedy": d.Remedy, "reference": d.Reference, "time": d.Time})
+	}
+	for _, p := range records.Passes {
+		x := object{"id": p.ID, "kind": p.Kind, "depth": p.Depth.String(), "state": p.State, "started": p.Started, "finished": p.Finished, "messages": p.Messages, "bytes": p.Bytes}
+		if p.Side != 0 {
+			x["side"] = p.Side
+		}
+		passes = append(passes, x)
+	}
+	if c.Pseudonyms == nil {
+		for _, o := range records.Observations {
+			observations = append(observations, object{"time": o.Time, "domain": o.Domain, "question": o.Question, "type": o.Type, "server": o.Server, "role": o.Role, "network": o.Network,
+				"rcode": o.RCode, "aa": o.AA, "ad": o.AD, "records": o.Records, "min_ttl": o.MinTTL, "max_ttl": o.MaxTTL})
+		}
+	}
+	for _, d := range records.Deletions {
+		deletions = append(deletions, object{"pass": d.Pass, "account": name(FieldAccount, d.Destination.Account), "folder": name(FieldFolder, d.Destination.Mailbox),
+			"uidvalidity": d.Destination.UIDValidity, "uid": d.Destination.UID, "sha256": name(FieldT0, d.T0.String()), "bytes": d.Octets, "copied_by": d.CopiedBy,
+			"state": d.State, "reason": text(d.Reason), "finished": d.Finished, "source_folder": name(FieldFolder, d.Source.Mailbox), "source_uid": d.Source.UID})
+	}
+	if c.Profile == Summary {
+		exceptions = nil
+	}
+	f0 := records.FindingDecisions[0]
+	anna := name(FieldPerson, "Anna Northgate")
+	at := records.Attestations[0].When
+	step := func(id string, evidence mailproof.StepEvidence, state mailproof.RunbookState, by, note string) mailproof.RunbookStep {
+		s := mailproof.RunbookStep{ID: id, Phase: 1, Evidence: evidence, State: state, By: by, Note: text(note)}
+		if by != "" {
+			s.When = at
+		}
+		return s
+	}
+	runbook := []mailproof.RunbookStep{
+		step("terms", mailproof.Attested, mailproof.RunbookDone, anna, "plan of 12 November"),
+		step("source-signin", mailproof.Measured, mailproof.RunbookDone, "", ""),
+		step("add-ons", mailproof.Attested, mailproof.RunbookNotApplicable, anna, "none"),
+		step("webmail", mailproof.Attested, mailproof.RunbookOpen, "", ""),
 	}
 	roots := []VerifiedRoot{}
 	page := c.Bundle + " " + c.Fingerprint
@@ -248,7 +317,9 @@ func (f *fake) Report(_ context.Context, dir string, c Citation) error {
 	data, err := json.MarshalIndent(object{
 		"schema": reportSchema, "verdict": mailproof.Incomplete, "exit_code": 1, "ledger": object{"balanced": true, "source": f.total.SourceMessages, "destination": f.total.DestinationMessages},
 		"totals": f.total, "accounts": accounts, "exceptions": exceptions,
-		"findings": []object{{"check": mailproof.CheckInventory, "outcome": "pass"}, {"check": "messages.missing", "outcome": "fail"}},
+		"findings": []object{{"check": mailproof.CheckInventory, "outcome": "pass"}, {"check": "messages.missing", "outcome": "fail"},
+			{"check": f0.Check, "account": name(f0.Field, f0.Subject), "outcome": "accepted", "observed": text(f0.Observed + "; accepted by Anna Northgate on 2026-11-20: " + f0.Why)}},
+		"dns": dns, "passes": passes, "observations": observations, "deletions": deletions, "runbook": runbook,
 		"evidence": object{"bundle": c.Bundle, "key_fingerprint": c.Fingerprint, "roots": order},
 	}, "", " ")
 	if err != nil {

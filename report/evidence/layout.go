@@ -22,6 +22,8 @@ const (
 	fileDispositions = "data/dispositions.jsonl"
 	fileDNS          = "data/dns.jsonl"
 	filePasses       = "data/passes.jsonl"
+	fileAttestations = "data/attestations.jsonl"
+	fileDeletions    = "data/deletions.jsonl"
 
 	dirReport      = "report"
 	fileReportHTML = "report/report.html"

@@ -157,6 +157,70 @@ func (l *dispositionLine) fields(c *coder) {
 	c.num("pass", &l.Pass)
 }
 
+// findingDecisionLine is a decision on a finding that is not about single
+// messages. It stands in data/dispositions.jsonl, behind those on exceptions.
+type findingDecisionLine struct {
+	Check, Subject, Outcome, Observed, Disposition, By, Why, At string
+}
+
+func (l *findingDecisionLine) fields(c *coder) {
+	c.str("check", &l.Check)
+	c.str("subject", &l.Subject)
+	c.str("outcome", &l.Outcome)
+	c.optStr("observed", &l.Observed)
+	c.str("disposition", &l.Disposition)
+	c.str("by", &l.By)
+	c.optStr("why", &l.Why)
+	c.str("at", &l.At)
+}
+
+// attestationLine is a person's word for a step of the runbook. All of them are
+// there, in the order in which they were given; the last one on a step holds.
+type attestationLine struct {
+	Step, By, Note           string
+	Withdrawn, NotApplicable bool
+	At                       string
+}
+
+func (l *attestationLine) fields(c *coder) {
+	c.str("step", &l.Step)
+	c.str("by", &l.By)
+	c.optStr("note", &l.Note)
+	c.optTrue("withdrawn", &l.Withdrawn)
+	c.optTrue("not_applicable", &l.NotApplicable)
+	c.str("at", &l.At)
+}
+
+// deletionLine is a message of the destination that was deleted on request, in
+// the order in which that was intended.
+type deletionLine struct {
+	Pass                                int64
+	Account, Folder                     string
+	UIDValidity, UID                    int64
+	T0                                  string // of its octets, as they were read right before
+	Octets                              int64
+	SourceFolder                        string // of the message that it was copied from
+	SourceValidity, SourceUID, CopiedBy int64
+	State, Reason, Finished             string
+}
+
+func (l *deletionLine) fields(c *coder) {
+	c.num("pass", &l.Pass)
+	c.str("account", &l.Account)
+	c.str("folder", &l.Folder)
+	c.num("uidvalidity", &l.UIDValidity)
+	c.num("uid", &l.UID)
+	c.str("t0", &l.T0)
+	c.num("octets", &l.Octets)
+	c.str("source_folder", &l.SourceFolder)
+	c.num("source_uidvalidity", &l.SourceValidity)
+	c.num("source_uid", &l.SourceUID)
+	c.num("copied_by", &l.CopiedBy)
+	c.optStr("state", &l.State)
+	c.optStr("reason", &l.Reason)
+	c.optStr("finished", &l.Finished)
+}
+
 // findingLine is a finding of the DNS audit, and observationLine an exchange
 // that it rests on. Both stand in data/dns.jsonl, the findings first.
 type findingLine struct {

@@ -55,6 +55,7 @@ const (
 	FieldFlag    = "flag"
 	FieldDomain  = "domain"
 	FieldPerson  = "person"
+	FieldT0      = "t0" // the hash of a message's octets, in hexadecimal
 )
 
 // PseudonymKeySize is the size of the key of an engagement's pseudonyms in

@@ -34,6 +34,7 @@ const (
 	CheckVerdicts    = "verdicts"    // every message has one verdict, which cites its lines and holds for their hashes
 	CheckEquation    = "equation"    // the ledger equation, counted from the verdicts
 	CheckReport      = "report"      // the report cites these roots and says these numbers
+	CheckRecords     = "records"     // the report repeats decisions, attestations, DNS, passes and deletions as they are in data
 )
 
 // Problem is one thing that is wrong with a bundle.
@@ -169,6 +170,7 @@ type verifier struct {
 	signer      PublicKey
 	checkpoints map[string]checkpoint
 	tally       *tally
+	records     records
 	lines       int64
 }
 
@@ -217,7 +219,7 @@ func (v *verifier) run(ctx context.Context) error {
 	if err := v.checkTrees(ctx); err != nil {
 		return err
 	}
-	v.checkRecords()
+	v.readRecords()
 	v.done(CheckLines, "every line is of the one form and in its place")
 	v.doneManifests()
 	v.checkReport()
@@ -227,7 +229,7 @@ func (v *verifier) run(ctx context.Context) error {
 }
 
 var checkOrder = []string{CheckFiles, CheckManifest, CheckTagManifest, CheckSignature, CheckCounter, CheckKey, CheckTimestamp, CheckCheckpoints,
-	CheckLines, CheckRoots, CheckVerdicts, CheckEquation, CheckReport}
+	CheckLines, CheckRoots, CheckVerdicts, CheckEquation, CheckReport, CheckRecords}
 
 // maxSmall bounds a file that is read into memory, in octets.
 const maxSmall = 1 << 20
@@ -326,7 +328,7 @@ func (v *verifier) required() (payload, tags, signatures []string) {
 			payload = append(payload, linesFile(t))
 		}
 	}
-	payload = append(payload, fileDispositions, fileDNS, filePasses)
+	payload = append(payload, fileDispositions, fileDNS, filePasses, fileAttestations, fileDeletions)
 	tags = []string{fileBagIt, fileBagInfo, fileManifest, fileSignerPEM, fileSignerVKey, fileAllowedSigners, fileVerify, fileReportJSON}
 	signatures = []string{fileEd25519, fileSSHSig}
 	if v.info[labelTSA] != "" {

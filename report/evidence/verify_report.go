@@ -27,6 +27,7 @@ type folderKey struct{ side, account, folder string }
 type exceptionAt struct {
 	line    int64
 	verdict string
+	tier    string // as the report writes it: none where there is none
 	at      position
 }
 
@@ -83,7 +84,7 @@ func (t *tally) verdict(v *verifier, in *treeReader, l *verdictLine) {
 	if _, twice := t.exceptions[l.Exception]; twice {
 		v.problem(CheckVerdicts, in.file, in.in.n, "the number %s stands at another message too", cutText(l.Exception))
 	}
-	t.exceptions[l.Exception] = exceptionAt{in.in.n, l.Verdict, l.key()}
+	t.exceptions[l.Exception] = exceptionAt{in.in.n, l.Verdict, or(l.Tier, mailproof.TierNone.String()), l.key()}
 }
 
 func (t *tally) verdictDestination(mv mailproof.MessageVerdict, l *verdictLine) {
@@ -136,19 +137,15 @@ type reportJSON struct {
 		Counts  mailproof.Counts `json:"counts"`
 		Folders []reportFolder   `json:"folders"`
 	} `json:"accounts"`
-	Exceptions []struct {
-		ID          string `json:"id"`
-		Account     string `json:"account"`
-		Folder      string `json:"folder"`
-		UIDValidity int64  `json:"uidvalidity"`
-		UID         int64  `json:"uid"`
-		Verdict     string `json:"verdict"`
-	} `json:"exceptions"`
-	Findings []struct {
-		Check   string            `json:"check"`
-		Outcome mailproof.Outcome `json:"outcome"`
-	} `json:"findings"`
-	Evidence struct {
+	Exceptions        []reportException       `json:"exceptions"`
+	ExceptionsOmitted int64                   `json:"exceptions_omitted"`
+	Findings          []reportFinding         `json:"findings"`
+	DNS               []reportFinding         `json:"dns"`
+	Observations      []mailproof.Observation `json:"observations"`
+	Passes            []reportPass            `json:"passes"`
+	Runbook           []mailproof.RunbookStep `json:"runbook"`
+	Deletions         []reportDeletion        `json:"deletions"`
+	Evidence          struct {
 		Bundle         string         `json:"bundle"`
 		KeyFingerprint string         `json:"key_fingerprint"`
 		Roots          []VerifiedRoot `json:"roots"`
@@ -190,6 +187,8 @@ func (v *verifier) checkReport() {
 		v.done(CheckReport, "")
 		return
 	}
+	v.checkRecords(r)
+	v.checkAccepted(r)
 	v.checkEquation(r)
 	v.checkExceptions(r)
 	v.checkCitations(r)
@@ -407,9 +406,9 @@ func (v *verifier) checkExceptions(r *reportJSON) {
 		switch at := (position{e.Account, e.Folder, e.UIDValidity, e.UID}); {
 		case !ok:
 			v.problem(CheckReport, fileReportJSON, 0, "lists %s, which no verdict has for a number", cutText(e.ID))
-		case have.verdict != e.Verdict || have.at != at:
-			v.problem(CheckReport, fileReportJSON, 0, "lists %s as %s of %v, and line %d of %s says %s of %v", cutText(e.ID), cutText(e.Verdict), at,
-				have.line, linesFile(treeVerdicts), cutText(have.verdict), have.at)
+		case have.verdict != e.Verdict || have.at != at || e.Tier != "" && e.Tier != have.tier:
+			v.problem(CheckReport, fileReportJSON, 0, "lists %s as %s at tier %s of %v, and line %d of %s says %s at tier %s of %v", cutText(e.ID), cutText(e.Verdict), cutText(e.Tier), at,
+				have.line, linesFile(treeVerdicts), cutText(have.verdict), have.tier, have.at)
 		}
 	}
 	for _, id := range sortedNames(v.tally.exceptions) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -343,57 +342,4 @@ func readCitation(b []byte) (n int64, f [4]string, err error) {
 		f[i], b = string(b[size:size+int(length)]), b[size+int(length):]
 	}
 	return int64(number), f, nil
-}
-
-// checkRecords reads the lines of the files that are no trees.
-func (v *verifier) checkRecords() {
-	for _, f := range []struct {
-		name string
-		of   func(text []byte) line
-	}{
-		{fileDispositions, func([]byte) line { return new(dispositionLine) }},
-		{fileDNS, func(text []byte) line {
-			if strings.HasPrefix(string(text), `{"kind":"`+kindObservation+`"`) {
-				return new(observationLine)
-			}
-			return new(findingLine)
-		}},
-		{filePasses, func([]byte) line { return new(passLine) }},
-	} {
-		v.checkRecordFile(f.name, f.of)
-	}
-}
-
-func (v *verifier) checkRecordFile(name string, of func([]byte) line) {
-	f, err := v.store.open(name)
-	if err != nil {
-		v.problem(CheckLines, name, 0, "%s", readError(err))
-		return
-	}
-	in := newLineReader(f)
-	lastPass := int64(0)
-	for {
-		text, err := in.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			v.problem(CheckLines, name, in.n, "%v", err)
-			break
-		}
-		l := of(text)
-		if err := decode(text, l); err != nil {
-			v.problem(CheckLines, name, in.n, "%v", err)
-			continue
-		}
-		if p, ok := l.(*passLine); ok {
-			if p.ID <= lastPass {
-				v.problem(CheckLines, name, in.n, "does not come after the line before it, or repeats it")
-			}
-			lastPass = p.ID
-		}
-	}
-	if _, err := in.finish(); err != nil {
-		v.problem(CheckManifest, name, 0, "%s", readError(err))
-	}
 }

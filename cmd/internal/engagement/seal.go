@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/ledger"
@@ -245,11 +246,51 @@ func (x *sealing) Records(ctx context.Context) (evidence.Records, error) {
 		r.Decisions = append(r.Decisions, evidence.Decision{Exception: c.Exception, Verdict: c.Verdict, Disposition: c.Disposition, By: c.By, Why: c.Why, At: c.At, Pass: c.Pass})
 		x.reveal.add(evidence.FieldPerson, c.By)
 	}
+	if err := x.said(ctx, &r); err != nil {
+		return r, err
+	}
 	for _, f := range d.DNS {
 		x.reveal.add(evidence.FieldDomain, f.Domain)
 	}
 	r.Passes, err = x.passes(ctx, d.Passes)
 	return r, err
+}
+
+// said adds what people said beside the decisions on exceptions, and what was
+// deleted because they asked for it.
+func (x *sealing) said(ctx context.Context, r *evidence.Records) error {
+	names, err := x.e.everybody(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := x.e.ledger.FindingDecisions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		field := evidence.FieldDomain
+		if slices.Contains(names, f.Subject) {
+			field = evidence.FieldAccount
+		}
+		r.FindingDecisions = append(r.FindingDecisions, evidence.FindingDecision{Check: f.Check, Subject: f.Subject, Field: field, Outcome: f.Outcome,
+			Observed: f.Observed, Disposition: f.Disposition, By: f.By, Why: f.Why, At: f.At})
+		x.reveal.add(field, f.Subject)
+		x.reveal.add(evidence.FieldPerson, f.By)
+	}
+	if r.Attestations, err = x.e.ledger.Attestations(ctx); err != nil {
+		return err
+	}
+	for _, a := range r.Attestations {
+		x.reveal.add(evidence.FieldPerson, a.By)
+	}
+	deleted, err := x.e.ledger.Deletions(ctx)
+	for _, d := range deleted {
+		r.Deletions = append(r.Deletions, evidence.Deletion{Pass: d.Pass, CopiedBy: d.AppendedBy, Destination: d.Destination, Source: d.Source, T0: d.T0,
+			Octets: d.Octets, State: string(d.State), Reason: d.Reason, Finished: d.Finished})
+		x.reveal.add(evidence.FieldFolder, d.Destination.Mailbox)
+		x.reveal.add(evidence.FieldFolder, d.Source.Mailbox)
+	}
+	return err
 }
 
 // passes joins the passes with their links in the ledger's chain.
