@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/report"
 	"github.com/mailproof/mailproof/report/evidence"
 )
@@ -27,7 +28,7 @@ func redact(d *report.Document, p *evidence.Pseudonyms, profile evidence.Profile
 		Passes: r.passes(d.Passes), History: d.History, SourceWindow: d.SourceWindow, DestinationWindow: d.DestinationWindow,
 		SourceServers: r.servers(d.SourceServers), DestinationServers: r.servers(d.DestinationServers),
 		ExceptionsOmitted: d.ExceptionsOmitted, DNS: r.findings(d.DNS), Histogram: d.Histogram, Steps: d.Steps, Evidence: d.Evidence,
-		Runbook: r.runbook(d.Runbook), Brand: d.Brand,
+		Runbook: r.runbook(d.Runbook), Deletions: r.deletions(d.Deletions), Brand: d.Brand,
 	}
 	if d.Sample != nil {
 		s := *d.Sample
@@ -131,6 +132,29 @@ func (r redactor) runbook(list []mailproof.RunbookStep) []mailproof.RunbookStep 
 			Basis: r.text(s.Basis), By: r.Of(evidence.FieldPerson, s.By), When: s.When, Note: r.text(s.Note)}
 	}
 	return out
+}
+
+// deletions are told of one by one, as everything that was destroyed should be,
+// with pseudonyms for what names somebody.
+func (r redactor) deletions(list []report.Deletion) []report.Deletion {
+	var out []report.Deletion
+	for _, d := range list {
+		out = append(out, report.Deletion{
+			Pass: d.Pass, Account: r.Of(evidence.FieldAccount, d.Account), Folder: r.Of(evidence.FieldFolder, d.Folder), UIDValidity: d.UIDValidity, UID: d.UID,
+			SHA256: r.Of(evidence.FieldT0, d.SHA256), Bytes: d.Bytes, CopiedBy: d.CopiedBy, State: deletionState(d.State), Reason: r.text(d.Reason), Finished: d.Finished,
+			SourceFolder: r.Of(evidence.FieldFolder, d.SourceFolder), SourceUID: d.SourceUID,
+		})
+	}
+	return out
+}
+
+// deletionState passes the states that there are, and no other text.
+func deletionState(s string) string {
+	switch state := ledger.DeletionState(s); state {
+	case ledger.Deleted, ledger.DeletionKept, ledger.DeletionFailed:
+		return s
+	}
+	return ""
 }
 
 func (r redactor) account(a *mailproof.AccountResult) mailproof.AccountResult {
