@@ -126,6 +126,7 @@ func (a *app) seal(cmd *cobra.Command, f *sealFlags) error {
 		started := time.Now()
 		planned, done, stop := a.lineBar("seal")
 		o.Planned, o.Progress = planned, done
+		o.Told = func(text string) { a.notef("%s", text) }
 		s, d, err := e.Seal(ctx, o)
 		stop()
 		if err != nil {
@@ -151,7 +152,9 @@ func (a *app) seal(cmd *cobra.Command, f *sealFlags) error {
 func sealHint(err error) error {
 	switch {
 	case errors.Is(err, engagement.ErrHistory):
-		return hinted{err, "somebody changed the ledger after it was written: find out who and what before anything is signed; a copy of it from before can be sealed"}
+		return hinted{err, "somebody changed the ledger after it was written: mailproof status --verify names all that does not hold; find out who did that before anything is signed. A copy of the ledger from before can be sealed"}
+	case errors.Is(err, engagement.ErrUnlinked):
+		return hinted{err, "mailproof was stopped in the moment of writing, or another hand wrote it: compare the report's decisions, attestations and passes with those who made them. If they are right, any command that records takes them into the history (mailproof inventory, or mailproof attest), and seal does its work; if not, take a copy of the ledger from before"}
 	case errors.Is(err, evidence.ErrMoved):
 		return hinted{err, "seal again when nothing writes to the ledger"}
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/diff"
 	"github.com/mailproof/mailproof/report"
@@ -39,10 +40,16 @@ type SealOptions struct {
 	// Progress is told the number of lines written so far, and Planned, before
 	// the first, about how many there will be; nil is told nothing.
 	Progress, Planned func(lines int64)
+	// Told is told what the user should know of the ledger; nil is told nothing.
+	Told func(text string)
 }
 
 // ErrHistory says that the ledger is not as it was written.
 var ErrHistory = errors.New("the history of the ledger does not hold")
+
+// ErrUnlinked says that something stands in the ledger that its history does not
+// hold.
+var ErrUnlinked = errors.New("something stands outside of the ledger's history")
 
 // Seal compares everything once more, writes the bundle and records it in the
 // ledger. Of a full bundle, the report in the engagement's directory becomes
@@ -59,7 +66,7 @@ func (e *Engagement) Seal(ctx context.Context, o SealOptions) (evidence.Sealed, 
 		case <-ctx.Done():
 		}
 	}()
-	if err := e.historyHolds(ctx); err != nil {
+	if err := e.historyHolds(ctx, o.Told); err != nil {
 		return none, nil, err
 	}
 	x := &sealing{e: e, o: o, exceptions: map[mailproof.MessageKey]string{}}
@@ -84,21 +91,47 @@ func (e *Engagement) Seal(ctx context.Context, o SealOptions) (evidence.Sealed, 
 }
 
 // historyHolds computes the ledger's chain anew: what was changed in the file
-// since it was written is not sealed as if it had been found.
-func (e *Engagement) historyHolds(ctx context.Context) error {
+// since it was written is not sealed as if it had been found, and neither is a
+// word or a finished pass that no link holds, as nothing tells since when it is
+// there. A pass that was cut off has no link yet, and gets it.
+func (e *Engagement) historyHolds(ctx context.Context, told func(string)) error {
 	v, err := e.ledger.VerifyChain(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if v.Whole() {
+	if !v.Whole() {
+		bad := v.Bad[0]
+		what := "rows that belong to no pass"
+		if bad.Seq != 0 {
+			what = fmt.Sprintf("link %d of %d, made %s", bad.Seq, v.Links, bad.Made)
+		}
+		if len(bad.What) > 0 {
+			what += ": " + bad.What[0]
+		}
+		return fmt.Errorf("%w: %s", ErrHistory, what)
+	}
+	if v.Words > 0 {
+		return fmt.Errorf("%w: %s of decisions, attestations or probes", ErrUnlinked, terminal.Of(v.Words, "row", "rows"))
+	}
+	if len(v.Open) == 0 {
 		return nil
 	}
-	bad := v.Bad[0]
-	what := ""
-	if len(bad.What) > 0 {
-		what = ": " + bad.What[0]
+	passes, err := e.ledger.Passes(ctx)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: link %d of %d, made %s%s", ErrHistory, bad.Seq, v.Links, bad.Made, what)
+	for _, p := range passes {
+		if p.State != mailproof.PassRunning && slices.Contains(v.Open, p.ID) {
+			return fmt.Errorf("%w: pass %d, which ended %s", ErrUnlinked, p.ID, terminal.Time(p.Finished))
+		}
+	}
+	if err := e.ledger.Link(ctx); err != nil {
+		return err
+	}
+	if told != nil {
+		told(terminal.Of(int64(len(v.Open)), "pass", "passes") + " cut off before the end had no link in the history: taken in as it stands")
+	}
+	return nil
 }
 
 func sealOf(s evidence.Sealed) ledger.Seal {
