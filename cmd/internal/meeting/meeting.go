@@ -147,7 +147,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "this page is read-only", http.StatusMethodNotAllowed)
-	case r.URL.Query().Has("token"):
+	case r.Method == http.MethodGet && r.URL.Query().Has("token"):
+		// HEAD is what previews of links and scanners ask with: it changes
+		// nothing (RFC 9110 §9.2.1), and lets nobody in.
 		s.exchange(w, r)
 	case !s.known(r):
 		http.Error(w, "use the address that mailproof serve printed; it works once, in one browser", http.StatusForbidden)

@@ -86,6 +86,24 @@ func enter(t *testing.T, s *Server, path string) func(*http.Request) {
 	return func(r *http.Request) { r.AddCookie(cookies[0]) }
 }
 
+// Who asks with HEAD, as previews of links do, gets no cookie and uses nothing
+// up: the browser that comes after is let in.
+func TestHeadLeavesTheToken(t *testing.T) {
+	s, path := start(t, &fake{doc: document(1)})
+	for range 3 {
+		if w := ask(s, "HEAD", path, nil); w.Code != http.StatusForbidden || len(w.Result().Cookies()) > 0 || w.Header().Get("Location") != "" {
+			t.Errorf("HEAD with the token: %d, %v", w.Code, w.Header())
+		}
+	}
+	cookie := enter(t, s, path)
+	if w := ask(s, "HEAD", path, cookie); w.Code != http.StatusOK {
+		t.Errorf("HEAD of who is in: %d", w.Code)
+	}
+	if w := ask(s, "GET", path, nil); w.Code != http.StatusForbidden {
+		t.Errorf("the token a second time: %d", w.Code)
+	}
+}
+
 // The token lets in one browser, once; everything else is refused, whatever it
 // asks for.
 func TestWhoGetsIn(t *testing.T) {
