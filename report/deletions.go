@@ -45,8 +45,8 @@ func (d *Document) deletions() []block {
 		if x.Reason != "" {
 			result += ": " + cut(x.Reason, 80)
 		}
-		t.Rows = append(t.Rows, row{Cells: []cell{foreign(cut(x.Account, 80)), foreign(fmt.Sprintf("%s, %d", cut(x.Folder, 80), x.UID)),
-			foreign(fmt.Sprintf("%s, %d", cut(x.SourceFolder, 80), x.SourceUID)), foreign(result)}})
+		t.Rows = append(t.Rows, row{Cells: []cell{nameOf(x.Account), nameOf(x.Folder).and(span{Text: fmt.Sprintf(", %d", x.UID)}),
+			nameOf(x.SourceFolder).and(span{Text: fmt.Sprintf(", %d", x.SourceUID)}), foreign(result)}})
 	}
 	t.Rows = append(t.Rows, row{Kind: totalRow, Cells: []cell{words(d.count(int64(len(d.Deletions)), "message")), nil, nil, nil}})
 	return []block{{Table: t}}

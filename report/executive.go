@@ -429,7 +429,7 @@ func (d *Document) findingItems() []cell {
 		}
 		item := cell{
 			{Text: f.Check, Style: bold, Mark: outcomeMark(f.Outcome)},
-			{Text: " " + cut(where, 60) + ": ", Foreign: true},
+			{Text: " " + cutMiddle(where, 60) + ": ", Foreign: true},
 			{Text: cut(oneLine(or(f.Observed, d.t("no answer"))), longestReply), Foreign: true},
 		}
 		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {

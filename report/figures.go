@@ -155,7 +155,7 @@ func fitNumbers(columns []column, largest []int64, grows int) []column {
 }
 
 func (d *Document) accountRow(a *mailproof.AccountResult, largest int64) row {
-	name := cell{{Text: cut(a.Account, 64), Foreign: true, Mark: verdictMark(a.Verdict)}}
+	name := cell{{Text: cutMiddle(a.Account, 64), Style: name, Foreign: true, Mark: verdictMark(a.Verdict)}}
 	picture := chart.AccountBar(d.accountSegments(a.Counts), accountSquares(a), largest)
 	return row{Cells: append([]cell{name, {{Picture: &picture}}}, d.countCells(a.Counts)...)}
 }
@@ -353,7 +353,7 @@ func (d *Document) folderTables() []block {
 	blocks := []block{}
 	for i, a := range d.Accounts {
 		no := "7.4"
-		head := d.t("Folders of %s", cut(a.Account, 60))
+		head := d.t("Folders of %s", cutMiddle(a.Account, 60))
 		if i == 0 {
 			blocks = append(blocks, block{Heading: &heading{ID: "s7-4", No: no, Title: head}})
 		} else {
@@ -428,7 +428,7 @@ func (d *Document) folderName(name string, s mailproof.MailboxScan) cell {
 	if name == "" {
 		return cell{{Text: d.t("none"), Style: faint}}
 	}
-	c := cell{{Text: cut(name, 160), Foreign: true}}
+	c := nameOf(name)
 	if s.Excluded != "" {
 		c = c.and(span{Text: d.t("excluded: ") + cut(s.Excluded, 80), Style: small, Break: true, Foreign: true})
 	}

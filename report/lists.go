@@ -88,12 +88,12 @@ func (d *Document) exceptionRow(e mailproof.Exception) row {
 func onDestination(e mailproof.Exception) bool { return e.Key.Side == mailproof.Destination }
 
 func (d *Document) messageCell(e mailproof.Exception) cell {
-	c := cell{{Text: cut(e.Account, 80), Foreign: true}}
+	c := nameOf(e.Account)
 	place := d.t("UID ") + strconv.FormatUint(uint64(e.Key.UID), 10)
 	if e.Size > 0 {
 		place += ", " + d.count(e.Size, "octet")
 	}
-	c = c.and(span{Text: cut(e.Mailbox, 160), Style: small, Foreign: true, Break: true}, span{Text: place, Style: small, Break: true})
+	c = c.and(span{Text: cutMiddle(e.Mailbox, longestPath), Style: small | name, Foreign: true, Break: true}, span{Text: place, Style: small, Break: true})
 	if e.Subject != "" {
 		c = c.and(span{Text: "“" + cut(e.Subject, 120) + "”", Style: small, Foreign: true, Break: true})
 	}
@@ -153,7 +153,7 @@ func (d *Document) groupedExceptions(listed []mailproof.Exception, caption strin
 	const mostGroups = 300
 	for _, k := range order[:min(len(order), mostGroups)] {
 		e := groups[k][0]
-		summary.Rows = append(summary.Rows, row{Cells: []cell{marked(messageMarks[e.Verdict], k.verdict), fixed(cut(k.reason, 60)), foreign(cut(k.account, 80)), number(int64(len(groups[k])), false)}})
+		summary.Rows = append(summary.Rows, row{Cells: []cell{marked(messageMarks[e.Verdict], k.verdict), fixed(cut(k.reason, 60)), nameOf(k.account), number(int64(len(groups[k])), false)}})
 	}
 	summary.Rows = append(summary.Rows, row{Kind: totalRow, Cells: []cell{words(d.count(int64(len(order)), "group")), nil, nil, words(comma(int64(len(listed))))}})
 	slices.SortStableFunc(order, func(a, b key) int {
@@ -166,7 +166,7 @@ func (d *Document) groupedExceptions(listed []mailproof.Exception, caption strin
 		if n <= 0 {
 			break
 		}
-		head := d.t("%s, %s, %s: %s of %s shown", k.verdict, cut(k.reason, 60), cut(k.account, 80), comma(int64(n)), comma(int64(len(of))))
+		head := d.t("%s, %s, %s: %s of %s shown", k.verdict, cut(k.reason, 60), cutMiddle(k.account, 60), comma(int64(n)), comma(int64(len(of))))
 		t.Rows = append(t.Rows, row{Kind: groupRow, Cells: []cell{foreign(head)}})
 		for _, e := range of[:n] {
 			t.Rows = append(t.Rows, d.exceptionRow(e))
@@ -247,7 +247,7 @@ func (d *Document) notedTable(noted []mailproof.Exception) []block {
 
 // notedCell names a message on one line.
 func (d *Document) notedCell(e mailproof.Exception) cell {
-	return cell{{Text: cut(e.Account, 80), Foreign: true}, {Text: "  " + cut(e.Mailbox, 160), Style: small, Foreign: true},
+	return cell{{Text: cutMiddle(e.Account, longestPath), Style: name, Foreign: true}, {Text: "  " + cutMiddle(e.Mailbox, longestPath), Style: small | name, Foreign: true},
 		{Text: d.t(", UID ") + strconv.FormatUint(uint64(e.Key.UID), 10), Style: small}}
 }
 

@@ -26,14 +26,18 @@ func TestLook(t *testing.T) {
 		"many":         {accounts: 300, exceptions: 300, verdict: mailproof.Incomplete, whole: true},
 		"flood":        {accounts: 12, exceptions: 5000, verdict: mailproof.Incomplete},
 		"hostile":      {accounts: 17, exceptions: 34, verdict: mailproof.Incomplete, hostile: true},
+		"long":         {accounts: 300, exceptions: 60, verdict: mailproof.Incomplete, whole: true},
 		"bare":         {bare: true},
 	} {
 		if err := os.MkdirAll(dir+"/"+name, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		d := s.document()
-		if name == "odd" {
+		switch name {
+		case "odd":
 			d = listed(s, 3000)
+		case "long":
+			d = longNames(s)
 		}
 		if s.whole {
 			d.Brand = Brand{Logo: sampleLogo(), Accent: "#7a1f5c"}

@@ -58,6 +58,7 @@ const (
 	small        // second line of a cell
 	faint        // a zero, which must be seen to have been counted
 	nowrap       // not to be parted
+	name         // of an account or a folder: in the PDF two lines at most, cut in the middle
 )
 
 // span is a piece of text in one style.
@@ -74,8 +75,15 @@ type span struct {
 // cell is a line or paragraph of spans.
 type cell []span
 
-func words(s string) cell                { return cell{{Text: s}} }
-func foreign(s string) cell              { return cell{{Text: s, Foreign: true}} }
+// longestPath is how much of a name of an account or a folder a page shows, in
+// runes; the attached tables have all of it.
+const longestPath = 160
+
+func words(s string) cell   { return cell{{Text: s}} }
+func foreign(s string) cell { return cell{{Text: s, Foreign: true}} }
+func nameOf(s string) cell {
+	return cell{{Text: cutMiddle(s, longestPath), Style: name, Foreign: true}}
+}
 func fixed(s string) cell                { return cell{{Text: s, Style: mono, Foreign: true}} }
 func marked(m chart.Mark, s string) cell { return cell{{Text: s, Mark: m}} }
 

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mailproof/mailproof/report/chart"
 	"github.com/mailproof/mailproof/report/pdf"
@@ -209,6 +211,33 @@ func (l *layout) wrap(c cell, w float64, t setting) []line {
 	return b.lines
 }
 
+// nameLines is how many lines of a table a name may take.
+const nameLines = 2
+
+// fitName cuts a name in its middle, so that it takes two lines at most of what
+// is left in the column.
+func (b *breaker) fitName(st pdf.Style, text string, mark chart.Mark) string {
+	room := b.max
+	if mark != "" {
+		room -= markSize(mark) + markGap
+	}
+	fits := func(n int) bool {
+		rest, w := cutMiddle(text, n), room-b.now.width
+		for range nameLines {
+			_, rest = b.l.s.Split(st, rest, w, true)
+			w = b.max
+		}
+		return rest == ""
+	}
+	// The search looks for the first length that does not fit.
+	most := utf8.RuneCountInString(text)
+	if fits(most) {
+		return text
+	}
+	n := sort.Search(most, func(n int) bool { return n >= 3 && !fits(n) })
+	return cutMiddle(text, max(n-1, 3))
+}
+
 type breaker struct {
 	l     *layout
 	max   float64
@@ -237,6 +266,9 @@ func (b *breaker) add(sp span, st pdf.Style) {
 		b.put(frag{pic: sp.Picture}, sp.Picture.W*chart.Unit)
 	}
 	text := sp.Text
+	if sp.Style&name != 0 {
+		text = b.fitName(st, text, sp.Mark)
+	}
 	if wide := b.l.s.Width(st, text); sp.Style&nowrap != 0 && sp.Mark == "" && wide > b.max {
 		st.Size *= max(b.max/wide, 0.35) // a number is never parted and never abbreviated
 	}

@@ -51,7 +51,7 @@ func (d *Document) previewBlocks() []block {
 	omitted := int64(0)
 	for i := range d.Previews {
 		p := &d.Previews[i]
-		total.Rows = append(total.Rows, row{Cells: []cell{foreign(cut(p.Account, 80)), number(p.SourceMessages, false), words(d.previewSentence(p)), number(p.NotListed, true)}})
+		total.Rows = append(total.Rows, row{Cells: []cell{nameOf(p.Account), number(p.SourceMessages, false), words(d.previewSentence(p)), number(p.NotListed, true)}})
 		omitted += p.Omitted
 		for _, x := range p.Examples {
 			if len(examples.Rows) == most {
@@ -62,7 +62,7 @@ func (d *Document) previewBlocks() []block {
 			if len(x.Reasons) > 0 {
 				text = text.and(span{Text: ": " + cut(x.Reasons[0].String(), 240), Style: small, Foreign: true})
 			}
-			examples.Rows = append(examples.Rows, row{Cells: []cell{foreign(cut(x.Folder, 80)), words(fmt.Sprint(x.UID)), text, words(d.t(x.Side.String()))}})
+			examples.Rows = append(examples.Rows, row{Cells: []cell{nameOf(x.Folder), words(fmt.Sprint(x.UID)), text, words(d.t(x.Side.String()))}})
 		}
 	}
 	blocks := []block{{Table: total}}

@@ -152,7 +152,7 @@ func (d *Document) readiness() []block {
 			mark, style = chart.MarkFail, bold
 		}
 		t.Rows = append(t.Rows, row{Cells: []cell{
-			foreign(cut(a.Account, 120)), number(int64(a.Folders), false), number(a.Messages, false), words(d.octets(a.Octets)), {{Text: cut(or(a.Result, d.t("ready")), 240), Mark: mark, Style: style, Foreign: true}},
+			nameOf(a.Account), number(int64(a.Folders), false), number(a.Messages, false), words(d.octets(a.Octets)), {{Text: cut(or(a.Result, d.t("ready")), 240), Mark: mark, Style: style, Foreign: true}},
 		}})
 	}
 	blocks := []block{title("5.2", d.t("Readiness before the work"))}
@@ -170,7 +170,7 @@ func (d *Document) readiness() []block {
 		}
 		c := cell{{Text: d.t(f.Outcome.String()) + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono, Foreign: true}}
 		if where := or(f.Domain, f.Account); where != "" {
-			c = c.and(span{Text: "  " + cut(where, 80), Foreign: true})
+			c = c.and(span{Text: "  " + cutMiddle(where, 80), Foreign: true})
 		}
 		if f.Observed != "" {
 			c = c.and(span{Text: "  " + cut(oneLine(f.Observed), 300), Foreign: true})

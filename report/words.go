@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/mailproof/mailproof"
@@ -129,6 +130,28 @@ func cut(s string, n int) string {
 		runes++
 	}
 	return s
+}
+
+// cutMiddle shortens a name to at most n runes, in its middle: how an address or
+// the path of a folder begins and how it ends says more than what is between.
+// No accent is parted from its letter.
+func cutMiddle(s string, n int) string {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	if n < 3 {
+		return cut(s, n)
+	}
+	joined := func(r rune) bool { return unicode.Is(unicode.M, r) || r == '\u200d' || r == '\u200c' }
+	head, tail := n-1-(n-1)/2, len(runes)-(n-1)/2
+	for tail < len(runes) && joined(runes[tail]) {
+		tail++
+	}
+	for head > 0 && joined(runes[head]) {
+		head-- // its letter stays behind with it
+	}
+	return string(runes[:head]) + "…" + string(runes[tail:])
 }
 
 // oneLine puts the lines of a text of ours behind one another.
