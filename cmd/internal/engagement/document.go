@@ -44,7 +44,8 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	}
 	d.FromAccounts(c.Accounts, append(scope, decided.accept(ofPhase(dns, mailproof.Confirmation))...))
 	d.Decisions = decided.decisions(d.Exceptions)
-	d.DNS, d.Observations = dns, observations
+	// Section 10 shows what was accepted as accepted, by whom and why.
+	d.DNS, d.Observations = decided.accept(dns), observations
 	kept, err := e.ledger.Engagement(ctx)
 	if err != nil {
 		return nil, err
