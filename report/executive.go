@@ -433,7 +433,7 @@ func (d *Document) findingItems() []cell {
 			{Text: cut(oneLine(or(f.Observed, d.t("no answer"))), longestReply), Foreign: true},
 		}
 		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {
-			item = item.and(span{Text: "; "}, span{Text: cut(oneLine(f.Remedy), longestReply), Foreign: true})
+			item = item.and(span{Text: d.t("; ")}, span{Text: cut(oneLine(f.Remedy), longestReply), Foreign: true})
 		}
 		items = append(items, item)
 	}
@@ -469,7 +469,7 @@ func (d *Document) accountLine() []cell {
 			for i := range n {
 				n[i] = cut(n[i], 24)
 			}
-			text = text.and(span{Text: ": " + strings.Join(n, ", "), Foreign: true})
+			text = text.and(span{Text: d.t(": ") + strings.Join(n, d.t(", ")), Foreign: true})
 		}
 		line = append(line, text)
 	}

@@ -346,7 +346,7 @@ func (d *Document) histogramTitle(side mailproof.Side, sum int64) string {
 	case side == mailproof.Destination && sum == c.DestinationPairedHere:
 		name = d.t("paired")
 	}
-	return sentence(d.t(side.String())) + ", " + name + ": " + number
+	return sentence(d.t(side.String())) + d.t(", ") + name + d.t(": ") + number
 }
 
 func (d *Document) folderTables() []block {
@@ -469,7 +469,7 @@ func (d *Document) accountFindings(a mailproof.AccountResult) []block {
 			c = c.and(span{Text: "  " + cut(oneLine(f.Observed), 400), Foreign: true})
 		}
 		if f.Remedy != "" && f.Outcome != mailproof.OutcomeAccepted {
-			c = c.and(span{Text: "; " + cut(oneLine(f.Remedy), 200), Foreign: true})
+			c = c.and(span{Text: d.t("; ") + cut(oneLine(f.Remedy), 200), Foreign: true})
 		}
 		blocks = append(blocks, note(c))
 	}

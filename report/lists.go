@@ -515,8 +515,12 @@ func (d *Document) dnsFindings() []block {
 	} else if domain != "" {
 		caption = cut(domain, 120) + ": " + caption
 	}
+	outcomes := 8.5 // in percent; the words of some languages are longer
+	for o := range n {
+		outcomes = max(outcomes, 0.82*float64(displayWidth(d.t(o.String())))+3.2)
+	}
 	t := &table{Class: "fi", Dense: true, Wide: true, Caption: foreign(caption + d.t(". P: judged in planning. R: before cut-over. C: after it.")), Columns: []column{
-		{Head: d.t("Outcome"), Width: 8.5}, {Head: d.t("Check"), Width: 14}, {Head: d.t("Phase"), Width: 5}, {Head: d.t("Observed"), Width: 42.5}, {Head: d.t("Expected, remedy"), Width: 30}}}
+		{Head: d.t("Outcome"), Width: outcomes}, {Head: d.t("Check"), Width: 14}, {Head: d.t("Phase"), Width: 5}, {Head: d.t("Observed"), Width: 51 - outcomes}, {Head: d.t("Expected, remedy"), Width: 30}}}
 	for _, f := range list[:min(len(list), mostFindings)] {
 		t.Rows = append(t.Rows, row{Cells: []cell{d.outcomeCell(f.Outcome), fixed(cut(f.Check, 60)), words(d.phaseLetter(f.Phase)), d.observedCell(f, domain == ""), d.remedyCell(f)}})
 	}
@@ -524,7 +528,7 @@ func (d *Document) dnsFindings() []block {
 	if folded > 0 || slices.ContainsFunc(list, func(f mailproof.Finding) bool { return !slices.Contains(d.Findings, f) }) {
 		text := d.t("Findings of another phase than the one judged last stand here for the record and take no part in the verdict")
 		if folded > 0 {
-			text += "; " + d.form(int64(folded), "%s of them that passed or only informs is in report.json alone|%s of them that passed or only inform are in report.json alone")
+			text += d.t("; ") + d.form(int64(folded), "%s of them that passed or only informs is in report.json alone|%s of them that passed or only inform are in report.json alone")
 		}
 		blocks = append(blocks, note(words(text+".")))
 	}

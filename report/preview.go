@@ -17,7 +17,7 @@ func (d *Document) previewSentence(p *mailproof.Preview) string {
 	if p.HeadersDiffer > 0 {
 		text += d.form(p.HeadersDiffer, "; of those listed %s has other headers|; of those listed %s have other headers")
 	}
-	return text + "; " + d.previewSizes(p) + d.t("; nothing is said of content")
+	return text + d.t("; ") + d.previewSizes(p) + d.t("; nothing is said of content")
 }
 
 // PreviewSizes says what the stated sizes are worth, and what they show.

@@ -176,7 +176,7 @@ func (d *Document) readiness() []block {
 			c = c.and(span{Text: "  " + cut(oneLine(f.Observed), 300), Foreign: true})
 		}
 		if f.Remedy != "" {
-			c = c.and(span{Text: "; " + cut(oneLine(f.Remedy), 200), Foreign: true})
+			c = c.and(span{Text: d.t("; ") + cut(oneLine(f.Remedy), 200), Foreign: true})
 		}
 		blocks = append(blocks, note(c))
 	}

@@ -42,7 +42,7 @@ func (d *Document) partiesText(list []Party) cell {
 	var c cell
 	for i, p := range list {
 		if i > 0 {
-			c = c.and(span{Text: "; "})
+			c = c.and(span{Text: d.t("; ")})
 		}
 		parts := []string{p.Organisation, p.Name, p.Role}
 		if p.Role != "" && p.Name == "" {
@@ -73,6 +73,9 @@ func (d *Document) scope() section {
 		accounts += d.t("; %s not compared", comma(int64(missing)))
 	}
 	text := d.form(int64(folders), "%s folder on the source, as reported by the IMAP servers|%s folders on the source, as reported by the IMAP servers")
+	if excluded > 0 {
+		text += d.t(", of which %s excluded by rule", comma(int64(excluded)))
+	}
 	switch {
 	case unread > 0:
 		text += d.t("; %s could not be read to the end", comma(int64(unread)))
@@ -80,9 +83,6 @@ func (d *Document) scope() section {
 		text += d.t("; every one opened and read")
 	case folders > 0:
 		text += d.t("; every other one opened and read")
-	}
-	if excluded > 0 {
-		text = strings.Replace(text, "; ", d.t(", of which %s excluded by rule; ", comma(int64(excluded))), 1)
 	}
 	if drifted > 0 {
 		text += d.form(int64(drifted), "; %s folder changed while being read|; %s folders changed while being read")
@@ -117,7 +117,7 @@ func (d *Document) inventoryText(w Window, t1, t2 string, messages, bytes int64)
 	if w.IsZero() {
 		return d.t("none recorded")
 	}
-	text := t1 + " " + d.span(w, t2) + "; " + d.count(messages, "message")
+	text := t1 + " " + d.span(w, t2) + d.t("; ") + d.count(messages, "message")
 	if bytes > 0 {
 		text += ", " + d.octets(bytes)
 	}
@@ -208,7 +208,7 @@ func (d *Document) copyText() string {
 	if passes > 0 {
 		text += d.form(passes, " in %s copy pass| in %s copy passes")
 	}
-	text += ": " + d.form(s.Appended, "%s acknowledged|%s acknowledged")
+	text += d.t(": ") + d.form(s.Appended, "%s acknowledged|%s acknowledged")
 	if s.Refused > 0 {
 		text += ", " + d.form(s.Refused, "%s refused|%s refused")
 	}

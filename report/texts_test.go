@@ -255,3 +255,29 @@ func noTextIsForgotten(t *testing.T, language string, texts []string) {
 
 // plainNames are what is the same in every language.
 var plainNames = regexp.MustCompile(`^(COMPLETE|WITH ACCEPTED EXCEPTIONS|INCOMPLETE|INCONCLUSIVE|UTC|IMAP|UID|DNS|E-\d+|MB|min|CNAME|TXT|mailproof|TLS 1\.3.*|resolver, .*|[a-z]+-[a-z]+ .*|unreadable \d.*|unreadable \()$|^(UTC|IMAP|mpfp-1)\b.{0,12}$`)
+
+// A text that goes on behind another one begins with a blank or a mark in every
+// language that has them, and one that another goes on behind ends so.
+func TestTextsJoin(t *testing.T) {
+	for _, language := range []string{"de", "es", "fr"} {
+		lex, err := lexiconOf(language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range fixedTexts(t) {
+			from, to := strings.Split(key, "|"), strings.Split(lex.of(key), "|")
+			for i, text := range to {
+				e := from[min(i, len(from)-1)]
+				if e == "" || text == "" {
+					continue
+				}
+				if strings.ContainsAny(e[:1], " ,;:.") && !strings.ContainsAny(string([]rune(text)[:1]), " \u00a0,;:.") {
+					t.Errorf("%s: %q is joined to what is before it, and %q is not", language, e, text)
+				}
+				if strings.HasSuffix(e, " ") && !strings.HasSuffix(text, " ") && !strings.HasSuffix(text, "\u00a0") {
+					t.Errorf("%s: %q is followed by more, and %q leaves no blank", language, e, text)
+				}
+			}
+		}
+	}
+}
