@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mailproof/mailproof"
@@ -80,4 +81,23 @@ func (l *Ledger) LatestReadiness(ctx context.Context) (r Readiness, ok bool, err
 		})
 	})
 	return r, ok, err
+}
+
+// ReadinessFindings returns the findings of the given checks from the latest
+// readiness check that made any of them, and when that was; none where none did.
+func (l *Ledger) ReadinessFindings(ctx context.Context, checks ...string) (found []mailproof.Finding, taken time.Time, err error) {
+	err = l.each(ctx, "SELECT taken, findings FROM readiness ORDER BY id DESC", nil, func(row scanFunc) error {
+		var at time.Time
+		var all []mailproof.Finding
+		if err := row(textTime{&at}, document{&all}); err != nil || len(found) > 0 {
+			return err
+		}
+		for _, f := range all {
+			if slices.Contains(checks, f.Check) {
+				found, taken = append(found, f), at
+			}
+		}
+		return nil
+	})
+	return found, taken, err
 }

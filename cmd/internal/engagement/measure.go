@@ -1,6 +1,7 @@
 package engagement
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -50,6 +51,8 @@ type facts struct {
 	decided      said
 	domains      []string
 	probes       []ledger.Probe
+	asked        []mailproof.Finding // what the new server said of addresses when it was asked last, by check --recipients
+	askedAt      time.Time
 	safe         time.Time // from then on no cache holds the old MX; zero: not known
 	cutOver      time.Time // when mail went to the new server; zero: not known, or not yet
 	cutOverBasis string
@@ -79,6 +82,9 @@ func (e *Engagement) facts(ctx context.Context, c Comparison) (*facts, error) {
 		return nil, err
 	}
 	if f.probes, err = e.ledger.Probes(ctx); err != nil {
+		return nil, err
+	}
+	if f.asked, f.askedAt, err = e.ledger.ReadinessFindings(ctx, dnsaudit.CheckRecipients, dnsaudit.CheckControl); err != nil {
 		return nil, err
 	}
 	if f.decided, err = e.said(ctx); err != nil {
@@ -210,20 +216,64 @@ func onDestination(p *ledger.Probe) bool { return p.DestinationFolder != "" }
 // not the old one: an old server that could not be watched shows nothing.
 func newOnly(p *ledger.Probe) bool { return onDestination(p) && !onSource(p) && p.SourceError == "" }
 
-// firstOnNew is the first probe of those, the latest ones, that all reached the
-// new server only; nil where the latest did not. Those that reached nobody say
-// nothing.
-func (f *facts) firstOnNew() *ledger.Probe {
-	var first *ledger.Probe
+// routing is what the probes of one account say, one after the other.
+type routing struct {
+	onNew  *ledger.Probe // the first of the latest ones that all reached the new server only; nil: they did not
+	before *ledger.Probe // the last one before that; nil: none
+	last   *ledger.Probe
+	wasOld bool // mail reached the old server once
+}
+
+// routings are those of every account that was probed, in the order in which
+// they were probed first. Where mail for one of them arrives says nothing of
+// another: redirections and filters are set for each. Probes that reached nobody
+// say nothing of the new server.
+func (f *facts) routings() []routing {
+	var list []routing
+	of := map[string]int{}
 	for i := range f.probes {
-		switch p := &f.probes[i]; {
-		case newOnly(p) && first == nil:
-			first = p
+		p := &f.probes[i]
+		n, ok := of[p.Account]
+		if !ok {
+			n = len(list)
+			of[p.Account], list = n, append(list, routing{})
+		}
+		r := &list[n]
+		switch {
+		case newOnly(p) && r.onNew == nil:
+			r.onNew = p
 		case onSource(p):
-			first = nil
+			r.onNew, r.wasOld = nil, true
+		}
+		if r.onNew == nil {
+			r.before = p
+		}
+		r.last = p
+	}
+	return list
+}
+
+// firstOnNew is the probe that tells when mail went to the new server: the first
+// that reached it only, or, where accounts had been seen to get theirs on the
+// old one, the first that shows it of the last of these. It is nil where the
+// latest probe of any account that could tell reached the old server.
+func (f *facts) firstOnNew() *ledger.Probe {
+	var first, moved *ledger.Probe
+	for _, r := range f.routings() {
+		switch {
+		case r.onNew == nil && r.wasOld:
+			return nil
+		case r.onNew == nil:
+			continue
+		}
+		if first == nil || r.onNew.Sent.Before(first.Sent) {
+			first = r.onNew
+		}
+		if r.wasOld && (moved == nil || r.onNew.Sent.After(moved.Sent)) {
+			moved = r.onNew
 		}
 	}
-	return first
+	return cmp.Or(moved, first)
 }
 
 func basisOfProbe(p *ledger.Probe) string {
@@ -243,42 +293,44 @@ func basisOfProbe(p *ledger.Probe) string {
 	return fmt.Sprintf("probe to %s at %s: %s", p.Recipient, terminal.Time(p.Sent), where)
 }
 
-// routedToOld looks at the last probe before mail went to the new server.
+// routedToOld looks at the last probe of every account before its mail went to
+// the new server.
 func (f *facts) routedToOld() measurement {
-	arrived := f.firstOnNew()
-	var last *ledger.Probe
-	for i := range f.probes {
-		if &f.probes[i] == arrived {
-			break
+	arrived := false
+	var m measurement
+	for _, r := range f.routings() {
+		arrived = arrived || r.onNew != nil
+		switch {
+		case r.before == nil:
+		case !onSource(r.before):
+			return measurement{state: mailproof.RunbookFailed, basis: basisOfProbe(r.before)}
+		default:
+			m = measurement{state: mailproof.RunbookDone, basis: basisOfProbe(r.before)}
 		}
-		last = &f.probes[i]
 	}
-	switch {
-	case last == nil && arrived != nil:
+	if m.basis == "" && arrived {
 		return measurement{basis: "no probe was sent before the cut-over; it can no longer be measured",
 			next: "mailproof attest routing-old --by NAME --note TEXT --not-applicable"}
-	case last == nil:
-		return measurement{}
-	case onSource(last):
-		return measurement{state: mailproof.RunbookDone, basis: basisOfProbe(last)}
 	}
-	return measurement{state: mailproof.RunbookFailed, basis: basisOfProbe(last)}
+	return m
 }
 
-// routedToNew looks at the latest probe.
+// routedToNew looks at the latest probe of every account.
 func (f *facts) routedToNew() measurement {
-	if len(f.probes) == 0 {
-		return measurement{}
-	}
-	last := &f.probes[len(f.probes)-1]
-	m := measurement{basis: basisOfProbe(last)}
-	switch {
-	case newOnly(last):
-		m.state = mailproof.RunbookDone
-	case f.cutOver.IsZero():
-		// Before the cut-over mail is meant to reach the old server.
-	default:
-		m.state = mailproof.RunbookFailed
+	var m measurement
+	for _, r := range f.routings() {
+		if newOnly(r.last) {
+			m = measurement{state: mailproof.RunbookDone, basis: basisOfProbe(r.last)}
+			continue
+		}
+		m = measurement{basis: basisOfProbe(r.last)}
+		if r.last.Account != "" {
+			m.next = "mailproof probe --from ADDRESS --account " + r.last.Account + " --expect destination"
+		}
+		if !f.cutOver.IsZero() { // before it mail is meant to reach the old server
+			m.state = mailproof.RunbookFailed
+		}
+		return m
 	}
 	return m
 }
@@ -327,6 +379,9 @@ func someNames(names []string) string {
 
 // recipients looks at what the new server said of addresses.
 func (f *facts) recipients() measurement {
+	if len(f.asked) > 0 {
+		return ofFindings(f.asked, "check of "+terminal.Time(f.askedAt))
+	}
 	var found []mailproof.Finding
 	var pass mailproof.PassID
 	for _, d := range f.dns {
@@ -337,11 +392,11 @@ func (f *facts) recipients() measurement {
 			}
 		}
 	}
-	return ofFindings(found, pass)
+	return ofFindings(found, passName(pass))
 }
 
 // ofFindings is what checks say of a step: done where none stands in the way.
-func ofFindings(found []mailproof.Finding, pass mailproof.PassID) measurement {
+func ofFindings(found []mailproof.Finding, when string) measurement {
 	if len(found) == 0 {
 		return measurement{}
 	}
@@ -361,16 +416,18 @@ func ofFindings(found []mailproof.Finding, pass mailproof.PassID) measurement {
 	slices.Sort(unknown)
 	switch {
 	case len(failed) > 0:
-		return measurement{state: mailproof.RunbookFailed, basis: fmt.Sprintf("pass %d: %s failed", pass, someNames(slices.Compact(failed)))}
+		return measurement{state: mailproof.RunbookFailed, basis: fmt.Sprintf("%s: %s failed", when, someNames(slices.Compact(failed)))}
 	case len(unknown) > 0:
-		return measurement{basis: fmt.Sprintf("pass %d: %s could not be told", pass, someNames(slices.Compact(unknown)))}
+		return measurement{basis: fmt.Sprintf("%s: %s could not be told", when, someNames(slices.Compact(unknown)))}
 	}
-	basis := fmt.Sprintf("pass %d: %s, none failed", pass, terminal.Of(int64(len(found)), "check", "checks"))
+	basis := fmt.Sprintf("%s: %s, none failed", when, terminal.Of(int64(len(found)), "check", "checks"))
 	if accepted > 0 {
-		basis = fmt.Sprintf("pass %d: %s, %d failed and accepted", pass, terminal.Of(int64(len(found)), "check", "checks"), accepted)
+		basis = fmt.Sprintf("%s: %s, %d failed and accepted", when, terminal.Of(int64(len(found)), "check", "checks"), accepted)
 	}
 	return measurement{state: mailproof.RunbookDone, basis: basis}
 }
+
+func passName(pass mailproof.PassID) string { return fmt.Sprintf("pass %d", pass) }
 
 // confirmed looks at the checks of one kind after the cut-over, of every
 // domain.
@@ -401,7 +458,7 @@ func (f *facts) confirmed(prefix string) measurement {
 	if len(without) > 0 {
 		return measurement{basis: "not audited since the cut-over: " + someNames(without)}
 	}
-	return ofFindings(found, pass)
+	return ofFindings(found, passName(pass))
 }
 
 // dnsPlanned holds where every domain was audited for the plan, or shows the

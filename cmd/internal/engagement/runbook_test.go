@@ -10,6 +10,7 @@ import (
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/diff"
+	"github.com/mailproof/mailproof/dnsaudit"
 	"github.com/mailproof/mailproof/templates"
 )
 
@@ -124,6 +125,12 @@ func probeOf(minute int, source, destination bool, sourceError string) ledger.Pr
 	return p
 }
 
+// of is a probe to another account.
+func of(account string, p ledger.Probe) ledger.Probe {
+	p.Account = account
+	return p
+}
+
 // What probes say of the routing, and when the cut-over was.
 func TestProbesTellTheCutOver(t *testing.T) {
 	old, both, fresh := probeOf(1, true, false, ""), probeOf(2, true, true, ""), probeOf(3, false, true, "")
@@ -146,6 +153,12 @@ func TestProbesTellTheCutOver(t *testing.T) {
 		{"new, then lost", []ledger.Probe{old, fresh, lost}, done, failed, 3},
 		{"the old server could not be watched", []ledger.Probe{old, blind}, failed, open, 0},
 		{"lost", []ledger.Probe{lost}, failed, open, 0},
+		// Of several accounts each is judged by its own probes.
+		{"one new, the other still old", []ledger.Probe{of("bob", old), of("anna", fresh)}, done, open, 0},
+		{"both moved, one after the other", []ledger.Probe{of("bob", old), of("anna", fresh), of("bob", later)}, done, done, 6},
+		{"one moved, the other lost", []ledger.Probe{of("bob", lost), of("anna", later)}, failed, failed, 6},
+		{"one probed later, and new as well", []ledger.Probe{of("anna", old), of("anna", fresh), of("bob", later)}, done, done, 3},
+		{"the one old, the other lost before", []ledger.Probe{of("bob", lost), of("anna", both)}, failed, open, 0},
 	} {
 		f := &facts{probes: tt.probes}
 		cut := 0
@@ -253,6 +266,34 @@ func TestExpandIDs(t *testing.T) {
 	for _, text := range []string{"", "E", "12", "X-1", "E-0", "E-3..E-1", "E-1..N-3", "E-1..", "E-1..E-99999999"} {
 		if got, err := expandIDs([]string{text}); err == nil {
 			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// What the new server said of addresses when it was asked weighs more than a
+// word that they are there.
+func TestRecipientsWereAsked(t *testing.T) {
+	step := stepData{ID: "objects", Evidence: mailproof.MeasuredOrAttested, Measure: "recipients", Next: "n"}
+	word := &mailproof.Attestation{Step: "objects", By: "A. Lindgren", Note: "all there"}
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	asked := func(o mailproof.Outcome) *facts {
+		return &facts{asked: []mailproof.Finding{{Check: dnsaudit.CheckControl, Outcome: mailproof.OutcomePass}, {Check: dnsaudit.CheckRecipients, Outcome: o}}, askedAt: at}
+	}
+	for _, tt := range []struct {
+		name string
+		f    *facts
+		said *mailproof.Attestation
+		want mailproof.RunbookState
+	}{
+		{"not asked, not said", &facts{}, nil, mailproof.RunbookOpen},
+		{"not asked, said", &facts{}, word, mailproof.RunbookDone},
+		{"refused", asked(mailproof.OutcomeFail), nil, mailproof.RunbookFailed},
+		{"refused, and said to be there", asked(mailproof.OutcomeFail), word, mailproof.RunbookFailed},
+		{"taken", asked(mailproof.OutcomePass), nil, mailproof.RunbookDone},
+		{"could not be told, and said", asked(mailproof.OutcomeUnknown), word, mailproof.RunbookDone},
+	} {
+		if got := tt.f.judge(step, tt.said); got.State != tt.want {
+			t.Errorf("%s: %v (%s), want %v", tt.name, got.State, got.Basis, tt.want)
 		}
 	}
 }
