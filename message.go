@@ -51,6 +51,22 @@ type Extant struct {
 	UID   UID
 	Flags Flags
 	State ReadState
+	// Size and InternalDate are those of the first listing, Octets what was
+	// read of the message.
+	Size, Octets int64
+	InternalDate time.Time
+}
+
+// Is reports whether a listing may be of the same message. Neither RFC822.SIZE
+// nor INTERNALDATE of a message ever changes (RFC 9051 §2.3.3, §2.3.4): where one
+// of them did, the server uses the UID for another message, as happens after a
+// restore from backup, or it is another server. A size that was an estimate may
+// become that of the octets; what is not stated says nothing.
+func (x *Extant) Is(m *Metadata) bool {
+	if m.Size != 0 && x.Size != 0 && m.Size != x.Size && m.Size != x.Octets {
+		return false
+	}
+	return m.InternalDate.IsZero() || x.InternalDate.IsZero() || m.InternalDate.Unix() == x.InternalDate.Unix()
 }
 
 // FlagChange is a message whose flags are no longer what the ledger has.

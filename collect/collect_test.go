@@ -194,7 +194,7 @@ func (m *fakeMailbox) Known(context.Context) iter.Seq2[mailproof.Extant, error] 
 	uids := slices.Sorted(maps.Keys(m.known)) // a snapshot, as the ledger's is
 	return func(yield func(mailproof.Extant, error) bool) {
 		for _, uid := range uids {
-			if k := m.known[uid]; k != nil && !yield(mailproof.Extant{UID: uid, Flags: k.Flags, State: k.State}, nil) {
+			if k := m.known[uid]; k != nil && !yield(mailproof.Extant{UID: uid, Flags: k.Flags, State: k.State, Size: k.Size, Octets: k.Fingerprint.Octets, InternalDate: k.InternalDate}, nil) {
 				return
 			}
 		}

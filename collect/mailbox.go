@@ -32,6 +32,7 @@ type entry struct {
 	zone   int32  // its offset from UTC in seconds
 	dated  bool
 	known  bool                // the ledger has the message
+	other  bool                // its UID was that of another message when it was read
 	tried  bool                // this round found that it cannot be read
 	headed bool                // this pass has recorded its header
 	state  mailproof.ReadState // of the last reading
@@ -182,6 +183,7 @@ func (m *merger) listed(ctx context.Context, md mailproof.Metadata) error {
 		e.date, e.zone = md.InternalDate.Unix(), int32(zone)
 	}
 	if m.more && m.at.UID == md.UID {
+		e.other = m.at.State == mailproof.Read && !m.at.Is(&md)
 		if err := m.again(ctx, &e); err != nil {
 			return err
 		}
@@ -280,7 +282,7 @@ func (s *scanner) reads(uid mailproof.UID) bool {
 // wanted reports whether a listed message must be recorded or read in this
 // round.
 func (s *scanner) wanted(e *entry) bool {
-	if !e.known {
+	if !e.known || e.other {
 		return true
 	}
 	if e.state == mailproof.Read && !s.Reverify || !s.reads(e.uid) {
@@ -408,7 +410,7 @@ func (s *scanner) record(ctx context.Context, md mailproof.Metadata, m mailproof
 		}
 		s.sum.New++
 	}
-	e.known, e.state = true, m.State
+	e.known, e.other, e.state = true, false, m.State
 	if m.State == mailproof.Read {
 		e.state = readNow
 	}

@@ -78,18 +78,21 @@ func (w *MailboxWriter) known(ctx context.Context, r *reader, emit func(mailproo
 	if err != nil {
 		return err
 	}
-	columns := func(e expr) string { return "SELECT m.id, " + e.flags + ", " + e.state + ", " + e.pass }
+	columns := func(e expr) string {
+		return "SELECT m.id, " + e.flags + ", " + e.state + ", " + e.pass + ", m.size, " + e.octets + ", m.internaldate"
+	}
 	return r.each(ctx, v.ofMailbox(columns, ""), []any{messageID(w.epoch, 0), lastOf(w.epoch)}, func(row scanFunc) error {
 		var id, flags int64
 		var read mailproof.PassID
+		var date sql.NullInt64
 		var x mailproof.Extant
-		if err := row(&id, &flags, &x.State, &read); err != nil {
+		if err := row(&id, &flags, &x.State, &read, &x.Size, &x.Octets, &date); err != nil {
 			return err
 		}
 		if foreign[read] {
 			x.State = mailproof.Unread
 		}
-		x.UID = uidOf(id)
+		x.UID, x.InternalDate = uidOf(id), dateOf(date, 0)
 		var err error
 		if x.Flags, err = r.flagset(ctx, flags); err != nil {
 			return err

@@ -14,9 +14,9 @@ func telling(s mailproof.MailboxState) bool {
 
 // Unchanged reports whether the mailbox is as the scan before left it, and that
 // one knew all of it: it came to its end, settled, in the very state in which
-// the handle found the mailbox, HIGHESTMODSEQ included (RFC 7162 §3.1.2.2), and
-// every message was read by the fingerprint of today. present is the number of
-// its messages.
+// the handle found the mailbox, HIGHESTMODSEQ included (RFC 7162 §3.1.2.2), at
+// the same server, and every message was read by the fingerprint of today.
+// present is the number of its messages.
 func (w *MailboxWriter) Unchanged(ctx context.Context) (present int64, ok bool, err error) {
 	if w.epoch == 0 || !telling(w.before) {
 		return 0, false, nil
@@ -119,7 +119,8 @@ func (r *reader) lastScan(ctx context.Context, pass mailproof.PassID, side mailp
 	var clean bool
 	found, err := r.one(ctx, `SELECT s.after_uidvalidity, s.after_uidnext, s.after_exists, s.after_modseq, s.present,
 		s.before_uidnext, s.before_exists, s.before_modseq,
-		s.state = 'done' AND s.complete = 1 AND s.drifted = 0 AND s.error = '' AND s.epoch = ?1
+		s.state = 'done' AND s.complete = 1 AND s.drifted = 0 AND s.error = '' AND s.epoch = ?1 AND
+			(SELECT count(DISTINCT json_extract(x.server, '$.address')) FROM scan x WHERE x.account = s.account AND x.side = ?4 AND x.pass IN (?3, s.pass)) < 2
 		FROM pass p JOIN mailbox_scan s ON s.pass = p.id AND s.mailbox = ?2
 		WHERE p.id < ?3 AND p.kind = 'inventory' AND p.side = ?4 ORDER BY p.id DESC LIMIT 1`,
 		[]any{epoch, mailbox, int64(pass), sideText(side)},

@@ -1,0 +1,73 @@
+package engagement
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/imapmem"
+)
+
+// verdictOf is what a report would say of a comparison.
+func (w *between) verdictOf(c Comparison) (v mailproof.Verdict) {
+	w.Helper()
+	w.with(nil, func(e *Engagement) {
+		d, err := e.Document(w.Context(), c)
+		if err != nil {
+			w.Fatal(err)
+		}
+		v = d.Verdict
+		for _, f := range d.Findings {
+			if f.Outcome != mailproof.OutcomePass {
+				w.Logf("%v %s: %s", f.Outcome, f.Check, f.Observed)
+			}
+		}
+	})
+	return v
+}
+
+func (w *between) inventories() (c Comparison) {
+	w.Helper()
+	w.with(nil, func(e *Engagement) {
+		if err := e.inventories(w.Context(), Observer{}); err != nil {
+			w.Fatal(err)
+		}
+		var err error
+		if c, err = e.Compare(w.Context(), nil); err != nil {
+			w.Fatal(err)
+		}
+	})
+	return c
+}
+
+// Another server under the name of the first, with the same UIDVALIDITY and
+// the same UIDs, as servers have that begin to count at 1: what was read from
+// the first says nothing of the second.
+func TestAnotherServerUnderTheSameUIDs(t *testing.T) {
+	for _, hide := range [][]string{nil, {"CONDSTORE"}} {
+		t.Run(fmt.Sprint(hide), func(t *testing.T) {
+			w := newBetween(t, imapmem.Options{}, imapmem.Options{Hide: hide})
+			for i := range 5 {
+				w.source.Account("anna").Append("INBOX", messageOf(i), nil, time.Unix(1_700_000_000+int64(i), 0))
+			}
+			if v := w.verdictOf(w.run(nil)); v != mailproof.Complete {
+				t.Fatalf("the first: %v", v)
+			}
+			other := imapmem.New(imapmem.Options{Hide: hide})
+			other.AddAccount("anna", "pw")
+			for i := range 5 {
+				other.Account("anna").Append("INBOX", messageOf(100+i), nil, time.Unix(1_700_000_500+int64(i), 0))
+			}
+			if err := other.Start(t.Context(), mailproof.Plaintext); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { other.Close() })
+			w.options.Accounts[0].Destination = other.Endpoint("anna")
+			c := w.inventories()
+			if v := w.verdictOf(c); v != mailproof.Incomplete || c.Totals.Missing != 5 {
+				t.Errorf("%v, %d missing, want 5", v, c.Totals.Missing)
+			}
+		})
+	}
+}
