@@ -173,6 +173,9 @@ func (l *pipeline) keep(ctx context.Context, md mailproof.Metadata, fp mailproof
 		// the next pass asks for it again.
 		return nil, l.failed(ctx, md, reasonStub)
 	}
+	if fp.Octets == 0 && md.Size > 0 {
+		return nil, l.failed(ctx, md, fmt.Sprintf("the server sends nothing in place of a message of %d octets", md.Size))
+	}
 	m := mailproof.Message{State: mailproof.Read, Fingerprint: fp}
 	m.Metadata = md
 	m.MessageKey = mailproof.MessageKey{Side: l.Side, Account: l.Account, Mailbox: l.mb.Name, UIDValidity: l.state.UIDValidity, UID: md.UID}

@@ -71,3 +71,23 @@ func TestAnotherServerUnderTheSameUIDs(t *testing.T) {
 		})
 	}
 }
+
+// A server that answers with nothing in place of a message has not sent it,
+// on whichever side: what was copied of it is not it.
+func TestNothingInPlaceOfAMessage(t *testing.T) {
+	empty := imapmem.Options{OnFetch: func(_, _ string, uid mailproof.UID, raw []byte) ([]byte, error) {
+		if uid == 2 {
+			return []byte{}, nil
+		}
+		return raw, nil
+	}}
+	for _, sides := range [][2]imapmem.Options{{empty, {}}, {{}, empty}, {empty, empty}} {
+		w := newBetween(t, sides[0], sides[1])
+		for i := range 3 {
+			w.source.Account("anna").Append("INBOX", messageOf(i), nil, time.Unix(1_700_000_000+int64(i), 0))
+		}
+		if v := w.verdictOf(w.run(nil)); v == mailproof.Complete {
+			t.Errorf("COMPLETE of a message that was never sent")
+		}
+	}
+}
