@@ -91,3 +91,15 @@ func TestNothingInPlaceOfAMessage(t *testing.T) {
 		}
 	}
 }
+
+// Nothing is missing of an empty source, as where the two sides were mixed up.
+func TestNothingToCompare(t *testing.T) {
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{})
+	if v := w.verdictOf(w.run(nil)); v != mailproof.Complete {
+		t.Errorf("both empty: %v", v)
+	}
+	w.destination.Account("anna").Append("INBOX", messageOf(1), nil, time.Unix(1_700_000_000, 0))
+	if v := w.verdictOf(w.run(nil)); v != mailproof.Inconclusive {
+		t.Errorf("the source alone is empty: %v", v)
+	}
+}

@@ -79,12 +79,16 @@ func (e *Engagement) scope(ctx context.Context, c Comparison) (listed int, findi
 	if err != nil {
 		return 0, nil, err
 	}
-	if t := c.Totals; t.SourceMessages > 0 && t.Excluded == t.SourceMessages {
-		findings = append(findings, mailproof.Finding{
-			Check: CheckInScope, Outcome: mailproof.OutcomeUnknown,
-			Expected: "some message is in scope", Observed: fmt.Sprintf("all %d source messages are left out by rule", t.Excluded),
-			Remedy: "see the patterns of --exclude",
-		})
+	f := mailproof.Finding{Check: CheckInScope, Outcome: mailproof.OutcomeUnknown, Expected: "some message is in scope"}
+	switch t := c.Totals; {
+	case t.SourceMessages > 0 && t.Excluded == t.SourceMessages:
+		f.Observed, f.Remedy = fmt.Sprintf("all %d source messages are left out by rule", t.Excluded), "see the patterns of --exclude"
+		findings = append(findings, f)
+	case t.SourceMessages == 0 && t.DestinationMessages > 0:
+		// Nothing is missing of nothing: that proves no migration.
+		f.Observed = fmt.Sprintf("the source holds no message at all, the destination %d", t.DestinationMessages)
+		f.Remedy = "see whether source and destination are the wrong way round, or the source's login is that of another account"
+		findings = append(findings, f)
 	}
 	compared := len(c.Accounts)
 	if len(all) <= compared || e.Partial {
