@@ -44,6 +44,10 @@ func dateName(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
+// OtherFolders begins the name of the rule that [Rules.Only] makes; the patterns
+// follow.
+const OtherFolders = "folders other than "
+
 // Only returns the rules with all source mailboxes left out that none of the
 // patterns matches, which are of the form of --exclude. Without a pattern it
 // leaves out nothing more.
@@ -57,7 +61,7 @@ func (r Rules) Only(patterns []string) (Rules, error) {
 		r.only = append(r.only, rule)
 	}
 	if len(patterns) > 0 {
-		r.onlyText = "folders other than " + strings.Join(patterns, ", ")
+		r.onlyText = OtherFolders + strings.Join(patterns, ", ")
 	}
 	return r, nil
 }

@@ -160,7 +160,7 @@ func (e *Engagement) compareOne(ctx context.Context, name string, samples map[ma
 	if c.sampled != nil {
 		c.sampled.unread = !readToEnd(r)
 	}
-	changed, err := e.scopeChanged(ctx, src.Scan())
+	changed, err := e.scopeChanged(ctx, r)
 	if err != nil {
 		return c, err
 	}

@@ -103,3 +103,39 @@ func TestNothingToCompare(t *testing.T) {
 		t.Errorf("the source alone is empty: %v", v)
 	}
 }
+
+// What a rule left out is not known of when the rule is taken back, be it one
+// of the engagement or of an account, until it is read.
+func TestRuleTakenBack(t *testing.T) {
+	for name, rules := range map[string]Rules{
+		"exclude": {Exclude: []string{"Archive"}, Accounts: map[string]AccountRules{}},
+		"folder":  {Folders: []string{"INBOX"}, Accounts: map[string]AccountRules{}},
+		"account": {Accounts: map[string]AccountRules{"anna": {Exclude: []string{"Archive"}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newBetween(t, imapmem.Options{}, imapmem.Options{})
+			for i, folder := range []string{"INBOX", "Archive"} {
+				w.source.Account("anna").Append(folder, messageOf(i), nil, time.Unix(1_700_000_000, 0))
+			}
+			w.options.Rules = rules
+			if v := w.verdictOf(w.run(nil)); v != mailproof.Complete {
+				t.Fatalf("under the rule: %v", v)
+			}
+			// A rule that leaves out nothing stands for there being others.
+			w.options.Rules = Rules{Exclude: []string{"Nowhere"}, Accounts: map[string]AccountRules{}}
+			var c Comparison
+			w.with(nil, func(e *Engagement) {
+				var err error
+				if c, err = e.Compare(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if v := w.verdictOf(c); v != mailproof.Inconclusive {
+				t.Errorf("without it: %v", v)
+			}
+			if v := w.verdictOf(w.run(nil)); v != mailproof.Complete {
+				t.Errorf("read again: %v", v)
+			}
+		})
+	}
+}
