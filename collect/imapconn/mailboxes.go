@@ -95,6 +95,12 @@ func (s *session) list(ctx context.Context, states bool) (*survey, error) {
 			return nil, err
 		}
 	}
+	// Every account has an INBOX (RFC 9051 §5.1). Where a server lists others and
+	// not that one, whether it can be opened is seen when it is: its mail must not
+	// be left out without a word.
+	if first := spaces.personal[0]; l.found["INBOX"] == nil && len(l.found) > 0 {
+		l.found["INBOX"] = &mailproof.Mailbox{Name: "INBOX", Separator: first.separator, Prefix: first.prefix}
+	}
 	return l.survey, nil
 }
 
