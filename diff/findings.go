@@ -2,6 +2,7 @@ package diff
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func (a *account) inventory(s *side, r *reading) mailproof.Finding {
 			}
 			names = append(names, name)
 		}
-		f.Outcome, f.Observed = mailproof.OutcomeUnknown, fmt.Sprintf("%s of the %v not read to the end: %s", plural(int64(len(names)), "folder"), s.which, some(names))
+		f.Outcome, f.Observed = mailproof.OutcomeUnknown, fmt.Sprintf("%s of the %v not read to the end: %s", plural(int64(len(names)), "folder"), s.which, pinned(names))
 		f.Mailbox = s.boxes[r.boxes[0]].Name
 		f.Remedy = fmt.Sprintf("run mailproof inventory --side %v", s.which)
 	default:
@@ -88,13 +89,26 @@ func (a *account) inventory(s *side, r *reading) mailproof.Finding {
 	return f
 }
 
+// firstFew is how many names of a list are written out.
+const firstFew = 5
+
 // some lists the first few.
 func some(names []string) string {
-	const few = 5
-	if len(names) > few {
-		return strings.Join(names[:few], ", ") + fmt.Sprintf(" and %s more", number(int64(len(names)-few)))
+	if len(names) > firstFew {
+		return strings.Join(names[:firstFew], ", ") + fmt.Sprintf(" and %s more", number(int64(len(names)-firstFew)))
 	}
 	return strings.Join(names, ", ")
+}
+
+// pinned lists the first few, and says of the others which they are: somebody
+// may accept the finding, and that speaks of no other list.
+func pinned(names []string) string {
+	text := some(names)
+	if len(names) > firstFew {
+		sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
+		text += fmt.Sprintf(" (list %x)", sum[:4])
+	}
+	return text
 }
 
 // drift finds mailboxes that changed while they were read. Another UIDVALIDITY
@@ -112,7 +126,7 @@ func (a *account) drift() []mailproof.Finding {
 		if len(names) > 0 {
 			fs = append(fs, mailproof.Finding{
 				Check: CheckDrift, Outcome: mailproof.OutcomeUnknown, Expected: "folders do not change while they are read",
-				Observed: fmt.Sprintf("%s of the %v changed while being read: %s", plural(int64(len(names)), "folder"), s.which, some(names)),
+				Observed: fmt.Sprintf("%s of the %v changed while being read: %s", plural(int64(len(names)), "folder"), s.which, pinned(names)),
 				Remedy:   fmt.Sprintf("run mailproof inventory --side %v when the account is quiet", s.which),
 			})
 		}
@@ -135,7 +149,7 @@ func (a *account) exists() []mailproof.Finding {
 		if len(names) > 0 {
 			fs = append(fs, mailproof.Finding{
 				Check: CheckExists, Outcome: mailproof.OutcomeUnknown, Expected: "as many messages as the server announces",
-				Observed: fmt.Sprintf("the %v: %s", s.which, some(names)),
+				Observed: fmt.Sprintf("the %v: %s", s.which, pinned(names)),
 				Remedy:   fmt.Sprintf("run mailproof inventory --side %v --reverify", s.which), Reference: "RFC 9051 §7.4.1",
 			})
 		}
