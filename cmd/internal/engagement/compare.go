@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -164,7 +165,11 @@ func (e *Engagement) compareOne(ctx context.Context, name string, samples map[ma
 	if err != nil {
 		return c, err
 	}
-	r.Findings = decided.accept(append(r.Findings, changed...))
+	gone, err := e.goneFolders(ctx, src.Scan())
+	if err != nil {
+		return c, err
+	}
+	r.Findings = decided.accept(slices.Concat(r.Findings, changed, gone))
 	if c.listed != nil {
 		r.Findings = append(r.Findings, c.listed.shallow(name)) // nobody can accept that
 	}

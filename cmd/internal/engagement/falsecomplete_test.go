@@ -2,6 +2,7 @@ package engagement
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +138,41 @@ func TestRuleTakenBack(t *testing.T) {
 				t.Errorf("read again: %v", v)
 			}
 		})
+	}
+}
+
+// A folder of the source that is not listed any more is named, as its mail is
+// not compared any more: until it is listed again, or never held any.
+func TestFolderIsListedNoMore(t *testing.T) {
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{})
+	src := w.source.Account("anna")
+	for i, folder := range []string{"INBOX", "Archive", "Archive"} {
+		src.Append(folder, messageOf(i), nil, time.Unix(1_700_000_000+int64(i), 0))
+	}
+	src.Create("Empty")
+	observed := func() string {
+		for _, f := range w.run(nil).Accounts[0].Findings {
+			if f.Check == CheckGone {
+				return f.Observed
+			}
+		}
+		return ""
+	}
+	if got := observed(); got != "" {
+		t.Errorf("at first: %s", got)
+	}
+	for _, folder := range []string{"Archive", "Empty"} {
+		if err := src.DeleteMailbox(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // not only once
+		if got := observed(); !strings.Contains(got, `"Archive", 2 messages in pass`) || strings.Contains(got, "Empty") {
+			t.Errorf("deleted: %q", got)
+		}
+	}
+	src.Append("Archive", messageOf(1), nil, time.Unix(1_700_000_001, 0))
+	if got := observed(); got != "" {
+		t.Errorf("listed again: %s", got)
 	}
 }
