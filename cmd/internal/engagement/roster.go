@@ -97,7 +97,7 @@ func (e *Engagement) scope(ctx context.Context, c Comparison) (listed int, findi
 	return len(all), append(findings, mailproof.Finding{
 		Check: CheckScope, Outcome: mailproof.OutcomeUnknown,
 		Expected: fmt.Sprintf("all %d accounts of the engagement are compared", len(all)),
-		Observed: fmt.Sprintf("%d of %d accounts were compared; the others were left out by --account", compared, len(all)),
-		Remedy:   "run the same command without --account",
+		Observed: fmt.Sprintf("%d of %d accounts were compared; the others were left out by --account, or are no longer in the list", compared, len(all)),
+		Remedy:   "run the same command without --account; an account that is no part of the migration needs an engagement without it, in a directory of its own",
 	}), nil
 }
