@@ -68,7 +68,7 @@ func (e *Engagement) WatchDNS(ctx context.Context, w WatchOptions) (WatchRound, 
 		if round.Next.IsZero() {
 			return round, k.finish(ctx)
 		}
-		if err := e.sleep(ctx, wait); err != nil {
+		if err := e.rest(ctx, wait); err != nil {
 			return round, errors.Join(err, k.finish(context.WithoutCancel(ctx)))
 		}
 	}
@@ -103,20 +103,6 @@ func pause(r WatchRound, interval time.Duration, now time.Time) time.Duration {
 		}
 	}
 	return max(wait, 100*time.Millisecond)
-}
-
-// sleep waits, unless the user wants an end.
-func (e *Engagement) sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-e.Stop:
-		return ErrStopped
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // dnsHistory is what earlier passes observed of the domains, as far as a
