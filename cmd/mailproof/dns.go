@@ -104,10 +104,6 @@ func (a *app) printDNS(res engagement.DNSResult, asJSON bool) error {
 		result = exit{mailproof.Inconclusive.ExitCode()}
 	}
 	if asJSON {
-		code := 0
-		if e := (exit{}); errors.As(result, &e) {
-			code = e.code
-		}
 		return errors.Join(writeJSON(a.out, struct {
 			Schema       string                  `json:"schema"`
 			ExitCode     int                     `json:"exit_code"`
@@ -115,7 +111,7 @@ func (a *app) printDNS(res engagement.DNSResult, asJSON bool) error {
 			Detected     map[string][]string     `json:"detected"`
 			DNS          []mailproof.Finding     `json:"dns"`
 			Observations []mailproof.Observation `json:"observations"`
-		}{"mailproof/dns/1", code, res.Profile, res.Detected, res.Findings, res.Observations}), result)
+		}{"mailproof/dns/1", exitOf(result), res.Profile, res.Detected, res.Findings, res.Observations}), result)
 	}
 	for _, f := range res.Findings {
 		a.printFinding(f)

@@ -83,10 +83,6 @@ func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 		a.notef("%s is kept as it is for %s; --replace-rollback writes it anew", p.RollbackPath, strings.Join(p.KeptRollback, ", "))
 	}
 	if asJSON {
-		code := 0
-		if e := (exit{}); errors.As(result, &e) {
-			code = e.code
-		}
 		return errors.Join(writeJSON(a.out, struct {
 			Schema       string          `json:"schema"`
 			ExitCode     int             `json:"exit_code"`
@@ -96,7 +92,7 @@ func (a *app) printPlan(p engagement.DNSPlan, asJSON bool) error {
 			KeptRollback bool            `json:"rollback_kept"`
 			KeptDomains  []string        `json:"rollback_kept_domains"`
 			NoRollback   []string        `json:"rollback_missing"`
-		}{"mailproof/dns-plan/1", code, p.Plans, p.PlanPath, p.RollbackPath, len(p.KeptRollback) > 0, orEmpty(p.KeptRollback), orEmpty(p.NoRollback)}), result)
+		}{"mailproof/dns-plan/1", exitOf(result), p.Plans, p.PlanPath, p.RollbackPath, len(p.KeptRollback) > 0, orEmpty(p.KeptRollback), orEmpty(p.NoRollback)}), result)
 	}
 	for i, plan := range p.Plans {
 		if i > 0 {

@@ -157,10 +157,6 @@ func (a *app) printWatch(r engagement.WatchRound, took time.Duration, asJSON boo
 		result = exit{mailproof.Inconclusive.ExitCode()}
 	}
 	if asJSON {
-		code := 0
-		if e := (exit{}); errors.As(result, &e) {
-			code = e.code
-		}
 		return errors.Join(writeJSON(a.out, struct {
 			Schema       string                  `json:"schema"`
 			ExitCode     int                     `json:"exit_code"`
@@ -171,7 +167,7 @@ func (a *app) printWatch(r engagement.WatchRound, took time.Duration, asJSON boo
 			Records      []dnsaudit.RecordState  `json:"records"`
 			DNS          []mailproof.Finding     `json:"dns"`
 			Observations []mailproof.Observation `json:"observations"`
-		}{"mailproof/dns-watch/1", code, r.Outcome == mailproof.OutcomePass, r.Number, r.Profile, orEmpty(r.Waiting), r.States, r.Findings, r.Observations}), result)
+		}{"mailproof/dns-watch/1", exitOf(result), r.Outcome == mailproof.OutcomePass, r.Number, r.Profile, orEmpty(r.Waiting), r.States, r.Findings, r.Observations}), result)
 	}
 	for _, s := range r.States {
 		a.say(fmt.Sprintf("  %-9s %s %s: %s", s.Stage, s.Name, s.Type, recordState(s)))
