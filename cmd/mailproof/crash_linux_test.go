@@ -40,20 +40,16 @@ type pair struct {
 
 func newPair(t *testing.T, messages int, latency time.Duration) *pair {
 	t.Helper()
-	p := &pair{dir: t.TempDir()}
-	p.source = imapmem.New(imapmem.Options{Latency: latency})
-	p.destination = imapmem.New(imapmem.Options{Latency: latency})
-	a := p.source.AddAccount("anna", sourceSecret)
+	slow := imapmem.Options{Latency: latency}
+	return pairOf(t, slow, slow, 5, mailgen.Profile{Messages: messages, Folders: 6})
+}
+
+// pairOf is an account with generated mail between two servers.
+func pairOf(t *testing.T, source, destination imapmem.Options, seed uint64, mail mailgen.Profile) *pair {
+	t.Helper()
+	p := &pair{dir: t.TempDir(), source: imapmem.New(source), destination: imapmem.New(destination)}
 	p.destination.AddAccount("anna", destinationSecret)
-	for _, f := range mailgen.New(5).Account(mailgen.Profile{Messages: messages, Folders: 6}).Folders {
-		name := p.source.Name(f.Path...)
-		if name != "INBOX" {
-			a.Create(name, f.Use)
-		}
-		for _, m := range f.Messages {
-			a.Append(name, m.Raw, m.Flags, m.Date)
-		}
-	}
+	fillAccount(p.source, p.source.AddAccount("anna", sourceSecret), seed, mail)
 	for _, s := range []*imapmem.Server{p.source, p.destination} {
 		must(t, s.Start(context.Background(), mailproof.Plaintext))
 		t.Cleanup(func() { s.Close() })
@@ -64,6 +60,19 @@ func newPair(t *testing.T, messages int, latency time.Duration) *pair {
 		"--source-password", "env:SRCPW", "--destination-password", "env:DSTPW",
 	}
 	return p
+}
+
+// fillAccount puts generated mail into an account.
+func fillAccount(s *imapmem.Server, a *imapmem.Account, seed uint64, mail mailgen.Profile) {
+	for _, f := range mailgen.New(seed).Account(mail).Folders {
+		name := s.Name(f.Path...)
+		if name != "INBOX" {
+			a.Create(name, f.Use)
+		}
+		for _, m := range f.Messages {
+			a.Append(name, m.Raw, m.Flags, m.Date)
+		}
+	}
 }
 
 // command is a process of mailproof.

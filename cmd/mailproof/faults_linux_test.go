@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -259,28 +258,7 @@ func TestRefusals(t *testing.T) {
 // badPair is an account between two servers with manners of their own.
 func badPair(t *testing.T, source, destination imapmem.Options) *pair {
 	t.Helper()
-	p := &pair{dir: t.TempDir(), source: imapmem.New(source), destination: imapmem.New(destination)}
-	a := p.source.AddAccount("anna", sourceSecret)
-	p.destination.AddAccount("anna", destinationSecret)
-	for _, f := range mailgen.New(6).Account(mailgen.Profile{Messages: 80, Folders: 4}).Folders {
-		name := p.source.Name(f.Path...)
-		if name != "INBOX" {
-			a.Create(name, f.Use)
-		}
-		for _, m := range f.Messages {
-			a.Append(name, m.Raw, m.Flags, m.Date)
-		}
-	}
-	for _, s := range []*imapmem.Server{p.source, p.destination} {
-		must(t, s.Start(context.Background(), mailproof.Plaintext))
-		t.Cleanup(func() { s.Close() })
-	}
-	p.args = []string{
-		"run", "--dir", p.dir, "--progress", "off",
-		"--source", "imap://anna@" + p.source.Addr() + "?tls=none", "--destination", "imap://anna@" + p.destination.Addr() + "?tls=none",
-		"--source-password", "env:SRCPW", "--destination-password", "env:DSTPW",
-	}
-	return p
+	return pairOf(t, source, destination, 6, mailgen.Profile{Messages: 80, Folders: 4})
 }
 
 // A destination that hangs up after every ten errors, as a server does on a

@@ -71,17 +71,8 @@ func newSecretStage(t *testing.T, messages int, latency time.Duration) *secretSt
 		},
 	})
 	s.dest = imapmem.New(imapmem.Options{Latency: latency})
-	a := s.source.AddAccount("anna", "nobody-uses-this-one")
 	s.dest.AddAccount("anna", destinationSecret)
-	for _, f := range mailgen.New(7).Account(mailgen.Profile{Messages: messages, Folders: 6}).Folders {
-		name := s.source.Name(f.Path...)
-		if name != "INBOX" {
-			a.Create(name, f.Use)
-		}
-		for _, m := range f.Messages {
-			a.Append(name, m.Raw, m.Flags, m.Date)
-		}
-	}
+	fillAccount(s.source, s.source.AddAccount("anna", "nobody-uses-this-one"), 7, mailgen.Profile{Messages: messages, Folders: 6})
 	for _, server := range []*imapmem.Server{s.source, s.dest} {
 		must(t, server.Start(context.Background(), mailproof.Plaintext))
 		t.Cleanup(func() { server.Close() })
