@@ -71,9 +71,6 @@ type Report struct {
 	Lost         int // observations beyond the limit, which were not kept
 }
 
-// PublicResolvers are resolvers worth listing where nothing else is known.
-func PublicResolvers() []string { return []string{"1.1.1.1", "8.8.8.8", "9.9.9.9"} }
-
 // ParseServer reads "NAME=IP[:PORT]", as given on a command line. The name is
 // canonical; "resolver" stands for a resolver.
 func ParseServer(s string) (name, addr string, err error) {

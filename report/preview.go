@@ -20,9 +20,7 @@ func (d *Document) previewSentence(p *mailproof.Preview) string {
 	return text + d.t("; ") + d.previewSizes(p) + d.t("; nothing is said of content")
 }
 
-// PreviewSizes says what the stated sizes are worth, and what they show.
-func PreviewSizes(p *mailproof.Preview) string { return (&Document{}).previewSizes(p) }
-
+// previewSizes says what the stated sizes are worth, and what they show.
 func (d *Document) previewSizes(p *mailproof.Preview) string {
 	if p.SizesCount {
 		return d.form(p.SizesDiffer, "%s has another size (RFC822.SIZE was right for all of %s and %s sampled)|%s have another size (RFC822.SIZE was right for all of %s and %s sampled)", comma(p.SourceSizes.Sampled), comma(p.DestinationSizes.Sampled))
