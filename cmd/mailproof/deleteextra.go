@@ -145,6 +145,13 @@ func (a *app) deleteExtra(ctx context.Context, e *engagement.Engagement, f delet
 		return nil, err
 	}
 	a.printDeleted(res)
+	if res.Pass != 0 {
+		// A diff that follows speaks of what is there now.
+		if read, err = e.Inventory(ctx, mailproof.Destination); err != nil {
+			return nil, err
+		}
+		see(read)
+	}
 	return &deletedJSON{int64(res.Pass), res.Deleted, res.Kept, res.Failed, res.Bytes}, nil
 }
 
