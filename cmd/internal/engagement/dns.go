@@ -64,6 +64,9 @@ func (e *Engagement) DNS(ctx context.Context) (DNSResult, error) {
 	if err == nil {
 		err = e.ledger.RecordDNS(ctx, pass, found.Findings, found.Observations)
 	}
+	if found.Lost > 0 {
+		e.say("%d answers of name servers are beyond what one audit keeps, and no part of the evidence: audit fewer domains at a time", found.Lost)
+	}
 	if err == nil {
 		err = e.keepDNS(ctx, cfg.Profile.Title(), found.Safe)
 	}
