@@ -19,6 +19,7 @@ func (w *between) verdictOf(c Comparison) (v mailproof.Verdict) {
 			w.Fatal(err)
 		}
 		v = d.Verdict
+		w.Log(d.Lead())
 		for _, f := range d.Findings {
 			if f.Outcome != mailproof.OutcomePass {
 				w.Logf("%v %s: %s", f.Outcome, f.Check, f.Observed)

@@ -147,7 +147,7 @@ func (e *Engagement) scopeChanged(ctx context.Context, r *mailproof.AccountResul
 	}
 	if lifted := e.lifted(r, then); len(lifted) > 0 {
 		f.Outcome = mailproof.OutcomeUnknown
-		f.Observed += "; not read, and no longer to be left out: " + strings.Join(lifted, ", ")
+		f.Observed = fmt.Sprintf("not read by pass %d, and left out by no rule that holds now: %s; then it was %s", scan.Pass, strings.Join(lifted, ", "), say(then))
 	}
 	return []mailproof.Finding{f}, nil
 }
