@@ -121,6 +121,7 @@
 //	folders.map                      info     folders were renamed, merged, or differ in case only
 //	messages.flags                   warn     flags or keywords differ
 //	messages.dates                   warn     INTERNALDATE differs by more than a second
+//	messages.sizes                   warn     single messages came shorter than a source states whose sizes are right otherwise
 //	messages.labels                  warn     labels that the source hides from IMAP are not on the destination
 //	messages.signatures              warn     the octets of signed parts differ though their content does not
 //

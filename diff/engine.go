@@ -27,6 +27,7 @@ type engine struct {
 	book                   *labelBook     // nil: no label is hidden
 	labels                 map[label]bool // of leftovers: whether the message was found intact under another label
 	tried                  [2]int         // size of the other side when load was last tried in vain
+	sizes                  statedSizes
 }
 
 // pair is a source message with its counterpart.
@@ -157,6 +158,9 @@ func (e *engine) index(s *side) error {
 			return e.sink.unread(s, row)
 		}
 		if row.State == mailproof.Read {
+			if s == e.src {
+				e.sizes.add(s, row)
+			}
 			if row.GmailID != 0 && (s == e.src || len(e.src.gmail) > 0) {
 				s.gmail = append(s.gmail, row.GmailID)
 			}

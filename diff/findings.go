@@ -29,6 +29,7 @@ const (
 	CheckDates                 = "messages.dates"
 	CheckSignatures            = "messages.signatures"
 	CheckLabels                = "messages.labels"
+	CheckSizes                 = "messages.sizes"
 )
 
 // finish folds what was counted into the result.
@@ -57,6 +58,7 @@ func (a *account) findings() []mailproof.Finding {
 	fs = append(fs, a.absent()...)
 	fs = append(fs, a.mapped()...)
 	fs = append(fs, a.beside()...)
+	fs = append(fs, a.e.sizes.finding()...)
 	for i := range fs {
 		fs[i].Account = a.result.Account
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/imapmem"
+	"github.com/mailproof/mailproof/diff"
 )
 
 // verdictOf is what a report would say of a comparison.
@@ -175,5 +176,39 @@ func TestFolderIsListedNoMore(t *testing.T) {
 	src.Append("Archive", messageOf(1), nil, time.Unix(1_700_000_001, 0))
 	if got := observed(); got != "" {
 		t.Errorf("listed again: %s", got)
+	}
+}
+
+// What a source cuts off is the same on both sides. Where its sizes are right
+// otherwise, they tell; where it estimates them, they tell nothing.
+func TestShorterThanStated(t *testing.T) {
+	for name, x := range map[string]struct {
+		cut  func(mailproof.UID) bool
+		want string
+	}{
+		"one of many":    {func(uid mailproof.UID) bool { return uid == 7 }, `1 message was shorter than stated, where 49 messages were as long: “INBOX” uid 7`},
+		"none":           {func(mailproof.UID) bool { return false }, ""},
+		"all, estimated": {func(mailproof.UID) bool { return true }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newBetween(t, imapmem.Options{OnFetch: func(_, _ string, uid mailproof.UID, raw []byte) ([]byte, error) {
+				if x.cut(uid) {
+					return raw[:len(raw)-4], nil
+				}
+				return raw, nil
+			}}, imapmem.Options{})
+			for i := range 50 {
+				w.source.Account("anna").Append("INBOX", messageOf(i), nil, time.Unix(1_700_000_000+int64(i), 0))
+			}
+			got := ""
+			for _, f := range w.run(nil).Accounts[0].Findings {
+				if f.Check == diff.CheckSizes {
+					got = f.Observed
+				}
+			}
+			if (got == "") != (x.want == "") || !strings.HasPrefix(got, x.want) {
+				t.Errorf("%q, want %q", got, x.want)
+			}
+		})
 	}
 }
