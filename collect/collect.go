@@ -9,8 +9,9 @@
 //  2. One FETCH without bodies of every message lists what is there. Merged
 //     with what the ledger knows of this UIDVALIDITY, both in the order of
 //     UIDs, it tells what is new, what changed its flags and what vanished.
-//  3. The bodies that are new, or that an earlier pass could not read, are
-//     fetched and fingerprinted as they stream by. With Reverify all are. At
+//  3. The bodies that are new, that an earlier pass could not read, or whose UID
+//     is listed with another size or date than it had, are fetched and
+//     fingerprinted as they stream by. With Reverify all are. At
 //     the depth of a sample only those that [Sample] chooses are fetched; the
 //     others are recorded as unread. At that of a preview it is the whole
 //     header of every message; [CalibrationSample] messages of the account are

@@ -50,7 +50,8 @@ func (r *Reader) Leave() error { return r.link.close(false) }
 
 // Mailboxes returns the mailboxes of the personal namespace, INBOX first, the
 // others by name, those that cannot be opened among them. INBOX carries the
-// prefix of the first personal namespace, which is where new mailboxes go.
+// prefix of the first personal namespace, which is where new mailboxes go; it is
+// among them also where the server lists others and not that one.
 func (r *Reader) Mailboxes(ctx context.Context) ([]mailproof.Mailbox, error) {
 	found, err := r.link.mailboxes(ctx, false)
 	if err != nil {
