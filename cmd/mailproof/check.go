@@ -61,7 +61,7 @@ Exit codes: 0 ready, 1 not ready, 2 could not run, 130 cancelled.`,
 	f.addRules(cmd)
 	fs := cmd.Flags()
 	fs.Lookup("parallel").Usage = "accounts checked at once (default 32)"
-	fs.BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/check/1")
+	fs.BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/check/1, or with --gate mailproof/gate/1")
 	fs.BoolVar(&cf.folders, "folders", false, "show where every folder goes, what stays behind, and which names the destination will refuse")
 	fs.BoolVar(&cf.record, "record", false, "keep the outcome in the ledger also where there is no engagement yet")
 	fs.BoolVar(&cf.noRecord, "no-record", false, "keep nothing")

@@ -87,7 +87,7 @@ not run.`,
 	f.add(cmd)
 	w.add(cmd)
 	cmd.AddCommand(a.dnsPlanCommand())
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print findings and observations as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print findings and observations as JSON, schema mailproof/dns/1; with --watch dns-watch/1, with --list-checks dns-checks/1, with --list-profiles dns-profiles/1")
 	cmd.Flags().BoolVar(&listChecks, "list-checks", false, "list the checks with their references and their severity at each phase, and stop")
 	cmd.Flags().BoolVar(&listProfiles, "list-profiles", false, "list the known providers, and stop")
 	cmd.Flags().BoolVar(&noRecord, "no-record", false, "keep nothing: neither make nor touch a ledger")

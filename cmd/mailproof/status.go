@@ -60,7 +60,7 @@ decision or an attestation stands outside of it; 2 could not run.`,
 	}
 	f.addSelection(cmd)
 	h.add(cmd)
-	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/status/1")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print as JSON, schema mailproof/status/1, or with --verify mailproof/history/1")
 	return cmd
 }
 
