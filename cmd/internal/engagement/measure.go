@@ -11,6 +11,7 @@ import (
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/terminal"
 	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/diff"
 	"github.com/mailproof/mailproof/dnsaudit"
 )
 
@@ -536,7 +537,21 @@ func (f *facts) copied() measurement {
 
 func nothingMissing(a *mailproof.AccountResult) bool {
 	return a.SourceScan.State == mailproof.PassDone && a.DestinationScan.State == mailproof.PassDone &&
-		a.Counts.SourceMessages > 0 && a.Counts.Missing+a.Counts.DuplicateCollapsed+a.Counts.Unverifiable == 0
+		a.Counts.SourceMessages > 0 && a.Counts.Missing+a.Counts.DuplicateCollapsed+a.Counts.Unverifiable+a.Counts.NotChecked == 0
+}
+
+// gaps are the accounts of which a folder was not read to its end, or did not
+// stand still, and nobody accepted that: their scan as a whole ended well.
+func (f *facts) gaps() map[string]bool {
+	out := map[string]bool{}
+	for i := range f.c.Accounts {
+		for _, x := range f.c.Accounts[i].Findings {
+			if x.Outcome == mailproof.OutcomeUnknown && (x.Check == mailproof.CheckInventory || x.Check == diff.CheckDrift) {
+				out[f.c.Accounts[i].Account] = true
+			}
+		}
+	}
+	return out
 }
 
 const noCutOver = "when mail went to the new server is not known"
@@ -549,11 +564,12 @@ func (f *facts) finalPass() measurement {
 	}
 	var early []string
 	var last mailproof.PassID
+	gaps := f.gaps()
 	for _, name := range f.accounts {
 		for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 			s, ok := f.scans[side][name]
 			last = max(last, s.Pass)
-			if !ok || s.State != mailproof.PassDone || !s.Started.After(f.cutOver) {
+			if !ok || s.State != mailproof.PassDone || !s.Started.After(f.cutOver) || gaps[name] {
 				early = append(early, name)
 				break
 			}
@@ -563,7 +579,7 @@ func (f *facts) finalPass() measurement {
 	case len(f.accounts) == 0 || len(early) == len(f.accounts):
 		return measurement{basis: "nothing was read to its end since the cut-over at " + terminal.Time(f.cutOver)}
 	case len(early) > 0:
-		return measurement{basis: fmt.Sprintf("not read on both sides since the cut-over at %s: %s", terminal.Time(f.cutOver), someNames(early))}
+		return measurement{basis: fmt.Sprintf("not read to the end on both sides since the cut-over at %s: %s", terminal.Time(f.cutOver), someNames(early))}
 	}
 	return measurement{state: mailproof.RunbookDone, basis: fmt.Sprintf("pass %d: both sides of %s read after the cut-over at %s", last, terminal.Of(int64(len(f.accounts)), "account", "accounts"), terminal.Time(f.cutOver))}
 }
@@ -600,21 +616,30 @@ func (f *facts) lateArrivals() measurement {
 	}
 	var early []string
 	var latest time.Time
+	gaps := f.gaps()
 	for _, name := range f.accounts {
 		s, ok := f.scans[mailproof.Source][name]
-		if !ok || s.State != mailproof.PassDone || !s.Started.After(since) {
+		if !ok || s.State != mailproof.PassDone || !s.Started.After(since) || gaps[name] {
 			early = append(early, name)
 		} else if s.Started.After(latest) {
 			latest = s.Started
 		}
 	}
 	if len(early) > 0 || len(f.accounts) == 0 {
-		return measurement{basis: fmt.Sprintf("the old server was not read since %s, at %s: %s", why, terminal.Time(since), someNames(early))}
+		return measurement{basis: fmt.Sprintf("the old server was not read to its end since %s, at %s: %s", why, terminal.Time(since), someNames(early))}
 	}
 	m := measurement{state: mailproof.RunbookDone, basis: fmt.Sprintf("read %s after %s: nothing new", terminal.Duration(latest.Sub(since)), why)}
-	if f.late > 0 {
-		m.basis = fmt.Sprintf("read %s after %s: %s arrived late, all on the new server", terminal.Duration(latest.Sub(since)), why, terminal.Of(f.late, "message", "messages"))
-		if f.c.Totals.Missing+f.c.Totals.Unverifiable > 0 && f.verdict != mailproof.CompleteWithAcceptedExceptions {
+	switch t := f.c.Totals; {
+	case f.late == 0:
+	case t.NotChecked > 0:
+		return measurement{basis: fmt.Sprintf("%s arrived late on the old server; the last comparison does not tell whether they are on the new one", terminal.Of(f.late, "message", "messages"))}
+	default:
+		all := "all"
+		if t.Excluded > 0 {
+			all = "all that no rule leaves out"
+		}
+		m.basis = fmt.Sprintf("read %s after %s: %s arrived late, %s on the new server", terminal.Duration(latest.Sub(since)), why, terminal.Of(f.late, "message", "messages"), all)
+		if t.Missing+t.Unverifiable > 0 && f.verdict != mailproof.CompleteWithAcceptedExceptions {
 			m.state = mailproof.RunbookFailed
 			m.basis = fmt.Sprintf("%s arrived late on the old server, and not everything is on the new one", terminal.Of(f.late, "message", "messages"))
 		}
