@@ -128,7 +128,9 @@ func (a *account) drift() []mailproof.Finding {
 		if len(names) > 0 {
 			fs = append(fs, mailproof.Finding{
 				Check: CheckDrift, Outcome: mailproof.OutcomeUnknown, Expected: "folders do not change while they are read",
-				Observed: fmt.Sprintf("%s of the %v changed while being read: %s", plural(int64(len(names)), "folder"), s.which, pinned(names)),
+				// The pass is named because somebody may accept the finding: that
+				// speaks of one reading, and not of the next.
+				Observed: fmt.Sprintf("%s of the %v changed while being read by pass %d: %s", plural(int64(len(names)), "folder"), s.which, s.scan.Pass, pinned(names)),
 				Remedy:   fmt.Sprintf("run mailproof inventory --side %v when the account is quiet", s.which),
 			})
 		}

@@ -3,6 +3,8 @@ package diff
 import (
 	"fmt"
 	"testing"
+
+	"github.com/mailproof/mailproof"
 )
 
 // What somebody accepts is a list of folders: two lists that differ never read
@@ -27,5 +29,25 @@ func TestPinnedTellsListsApart(t *testing.T) {
 	}
 	if got := pinned([]string{"a", "b"}); got != "a, b" {
 		t.Errorf("a short list is %q", got)
+	}
+}
+
+// That a folder moved while one pass read it says nothing of another pass.
+func TestDriftIsOfOnePass(t *testing.T) {
+	observed := func(pass mailproof.PassID) string {
+		src, dst := standard()
+		src.add("INBOX", letter(1))
+		dst.add("INBOX", letter(1))
+		src.boxes[src.box("INBOX")].Drifted, src.scan.Pass = true, pass
+		res, _ := compare(t, src, dst, Options{})
+		for _, f := range res.Findings {
+			if f.Check == CheckDrift {
+				return f.Observed
+			}
+		}
+		return ""
+	}
+	if a, b := observed(3), observed(5); a == "" || a == b {
+		t.Errorf("%q and %q", a, b)
 	}
 }
