@@ -124,6 +124,7 @@ func contents(a *imapmem.Account) map[string]int {
 // Killed at any instant, again and again: the next run goes on, and in the end
 // everything is there once.
 func TestKillAnywhere(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, 500, 3*time.Millisecond)
 	r := rand.New(rand.NewPCG(9, 9))
 	killed := 0

@@ -59,8 +59,10 @@ func TestKillBetweenDovecots(t *testing.T) {
 // Another program holds the ledger's write lock: the run waits for it, or ends
 // with a clear error, and nothing is lost either way.
 func TestLedgerBusy(t *testing.T) {
+	t.Parallel()
 	for _, hold := range []time.Duration{500 * time.Millisecond, time.Minute} {
 		t.Run(hold.String(), func(t *testing.T) {
+			t.Parallel()
 			p := newPair(t, 120, time.Millisecond)
 			first, _ := p.command(t)
 			must(t, first.Run())
@@ -117,6 +119,7 @@ var patient = []string{
 // A destination that refuses every message once with an answer that asks for
 // patience, and takes it later: the same run brings all of it, once.
 func TestPatience(t *testing.T) {
+	t.Parallel()
 	for _, answer := range patient {
 		for _, hide := range [][]string{nil, {"MULTIAPPEND"}, {"MULTIAPPEND", "LITERAL+"}} {
 			t.Run(fmt.Sprint(answer, hide), func(t *testing.T) {
@@ -142,6 +145,7 @@ func TestPatience(t *testing.T) {
 // of a LIST: the number that it names is waited for, and the same run goes
 // on.
 func TestThrottledSource(t *testing.T) {
+	t.Parallel()
 	const throttled = "Request is throttled. Suggested Backoff Time: 40 milliseconds"
 	n, lists := 0, 0
 	p := badPair(t, imapmem.Options{
@@ -169,8 +173,10 @@ func TestThrottledSource(t *testing.T) {
 // An account whose provider has shut it for the day ends cleanly: not COMPLETE,
 // with the time at which to go on, and nothing is hammered.
 func TestDailyLimit(t *testing.T) {
+	t.Parallel()
 	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
 		t.Run(side.String(), func(t *testing.T) {
+			t.Parallel()
 			// The server may still be at work for a client that has gone.
 			var n, over atomic.Int64
 			var shut atomic.Bool
@@ -211,6 +217,7 @@ func TestDailyLimit(t *testing.T) {
 // message is named with the server's words, every other one is there, and
 // nothing is there twice.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	for _, answer := range answers {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
@@ -264,6 +271,7 @@ func badPair(t *testing.T, source, destination imapmem.Options) *pair {
 // A destination that hangs up after every ten errors, as a server does on a
 // client that it takes for broken.
 func TestHangsUpAfterErrors(t *testing.T) {
+	t.Parallel()
 	errorsSeen := 0
 	refused := map[string]bool{}
 	n := 0

@@ -21,6 +21,7 @@ import (
 // without cause; and after one undisturbed run nothing is missing, nothing is
 // there twice, nothing is altered, and the source is as it was.
 func TestFaultMatrix(t *testing.T) {
+	t.Parallel()
 	stages := map[mailproof.Side][]faultline.Stage{
 		mailproof.Source: {faultline.Greeting, faultline.SignIn, faultline.Examine, faultline.MidFetch},
 		mailproof.Destination: {faultline.Greeting, faultline.SignIn, faultline.Examine, faultline.MidFetch,

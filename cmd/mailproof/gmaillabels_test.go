@@ -13,6 +13,7 @@ import (
 // there. What lands in folders of Gmail's own is sent for each. Where the server
 // takes no copy, all are sent, and the outcome is the same.
 func TestLabelsAreGivenOnTheServer(t *testing.T) {
+	t.Parallel()
 	const total = 20
 	for _, tt := range []struct {
 		name     string

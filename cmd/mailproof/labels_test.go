@@ -16,6 +16,7 @@ import (
 // Labels through a whole run: one whose folder the source hides from IMAP goes
 // with no copy, and is named; whoever puts the message there sees it gone.
 func TestLabelsThroughARun(t *testing.T) {
+	t.Parallel()
 	plain := imapmem.Options{Name: "Dovecot", Folders: []imapmem.Folder{{Name: "Sent", Use: mailproof.UseSent}}}
 	for _, tt := range []struct {
 		name     string
@@ -27,6 +28,7 @@ func TestLabelsThroughARun(t *testing.T) {
 		{"a plain server to Gmail", plain, imapmem.GmailLike(), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBetween(t, tt.from, tt.to)
 			src, dst := b.source.Account("anna"), b.destination.Account("anna")
 			if tt.from.Gmail {
@@ -98,6 +100,7 @@ func labelsFinding(r report.JSON) bool {
 
 // A label that changes between two passes is seen by the second.
 func TestLabelsChange(t *testing.T) {
+	t.Parallel()
 	b := newBetween(t, imapmem.GmailLike(), imapmem.GmailLike())
 	a := b.source.Account("anna")
 	for i := range 3 {

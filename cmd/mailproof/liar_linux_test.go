@@ -18,6 +18,7 @@ import (
 // source that gives other octets each time is never copied as if it were one
 // message, and never COMPLETE.
 func TestSourceThatLies(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fetch    func(n int, uid mailproof.UID, raw []byte) ([]byte, error)
 		complete bool

@@ -82,6 +82,7 @@ func gmailAccount(t *testing.T, a *imapmem.Account) {
 // Views of Gmail stay behind, counted, where each of their messages was seen in
 // another folder; special folders lose the container.
 func TestGmailViewsStayBehind(t *testing.T) {
+	t.Parallel()
 	b := newBetween(t, imapmem.GmailLike(), imapmem.Options{Name: "Dovecot", Folders: []imapmem.Folder{{Name: "Sent", Use: mailproof.UseSent}}})
 	gmailAccount(t, b.source.Account("anna"))
 	r := b.run()
@@ -107,6 +108,7 @@ func TestGmailViewsStayBehind(t *testing.T) {
 // A message that is archived without a label is in All Mail alone: then it is
 // not left out.
 func TestGmailArchivedMailIsNotLost(t *testing.T) {
+	t.Parallel()
 	b := newBetween(t, imapmem.GmailLike(), imapmem.Options{Name: "Dovecot"})
 	a := b.source.Account("anna")
 	gmailAccount(t, a)
@@ -128,6 +130,7 @@ func TestGmailArchivedMailIsNotLost(t *testing.T) {
 // To a server in the manner of Microsoft 365: tokens only, throttled with BYE,
 // German folder names, rebuilt messages, a limit that is not announced.
 func TestToExchangeLike(t *testing.T) {
+	t.Parallel()
 	o := imapmem.ExchangeLike(8 << 10)
 	o.Hide = append(o.Hide, "AUTH=PLAIN", "LOGIN")
 	o.Tokens = func(_, token string) error {
@@ -176,6 +179,7 @@ func TestToExchangeLike(t *testing.T) {
 // From one: folders that hold no mail stay behind, and special folders are
 // found under their German names.
 func TestFromExchangeLike(t *testing.T) {
+	t.Parallel()
 	b := newBetween(t, imapmem.ExchangeLike(0), imapmem.Options{Name: "Dovecot", Folders: []imapmem.Folder{{Name: "Sent", Use: mailproof.UseSent}, {Name: "Trash", Use: mailproof.UseTrash}}})
 	a := b.source.Account("anna")
 	a.Append("Gesendete Elemente", letter("sent", 3), nil, sentOn)

@@ -21,6 +21,7 @@ import (
 // disagreements planted by hand on the destination, each of which must be
 // found and named.
 func TestRealServers(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		from, to string
 		rewrites bool // the destination changes 8-bit header octets (Cyrus)

@@ -16,6 +16,7 @@ import (
 // wildcards and blanks, eight levels, true duplicates, one Message-ID over
 // different mail, broken headers. All of it arrives, once and unaltered.
 func TestTortureAccount(t *testing.T) {
+	t.Parallel()
 	m := newMove(t, "DOVECOT", "DOVECOT2")
 	m.destination.User += "@sdbox"
 	m.destURL = strings.Replace(m.destURL, "@127.", "%40sdbox@127.", 1)
