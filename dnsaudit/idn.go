@@ -2,15 +2,17 @@ package dnsaudit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 )
 
 // UnicodeDomain returns a domain as people write it: internationalised labels
 // decoded (RFC 5891 §5.3), without the final dot. What does not decode into a
-// name that encodes back to the same is returned as it is, so that no label
-// can pass for another.
+// name that encodes back to the same is returned as it is, and so is a label
+// that could pass for another one: see [readable].
 func UnicodeDomain(domain string) string {
 	domain = strings.TrimSuffix(domain, ".")
 	shown, err := idna.Display.ToUnicode(domain)
@@ -20,7 +22,66 @@ func UnicodeDomain(domain string) string {
 	if back, err := idna.Lookup.ToASCII(shown); err != nil || !strings.EqualFold(back, domain) {
 		return domain
 	}
-	return shown
+	labels, decoded := strings.Split(domain, "."), strings.Split(shown, ".")
+	if len(labels) != len(decoded) {
+		return domain
+	}
+	for i := range labels {
+		if readable(decoded[i], decoded[len(decoded)-1]) {
+			labels[i] = decoded[i]
+		}
+	}
+	return strings.Join(labels, ".")
+}
+
+// readable reports whether a label may be shown decoded, by about the rules of
+// browsers: its letters are of one script, or of several that are written
+// together (UTS #39 §5.2, highly restrictive), and it is not one of Cyrillic or
+// Greek letters all of which look Latin, under a top-level domain of another
+// script.
+func readable(label, top string) bool {
+	scripts := map[string]bool{}
+	lookalikes := true
+	for _, r := range label {
+		name := scriptOf(r)
+		switch name {
+		case "Common", "Inherited":
+			continue
+		case "":
+			return false
+		}
+		scripts[name] = true
+		lookalikes = lookalikes && strings.ContainsRune(looksLatin, r)
+	}
+	if len(scripts) <= 1 {
+		cyrillicOrGreek := scripts["Cyrillic"] || scripts["Greek"]
+		return !cyrillicOrGreek || !lookalikes || !isASCII(top)
+	}
+	for _, together := range [][]string{{"Latin", "Han", "Hiragana", "Katakana"}, {"Latin", "Han", "Bopomofo"}, {"Latin", "Han", "Hangul"}} {
+		foreign := 0
+		for name := range scripts {
+			if !slices.Contains(together, name) {
+				foreign++
+			}
+		}
+		if foreign == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// looksLatin are letters of Cyrillic and Greek that look like Latin ones.
+const looksLatin = "асԁеһіјӏорԛѕԝхуъьҽпгѵѡкмтвнз" + "αορυνικτχγωε"
+
+// scriptOf names the script of a character; empty: not known.
+func scriptOf(r rune) string {
+	for name, table := range unicode.Scripts {
+		if unicode.Is(table, r) {
+			return name
+		}
+	}
+	return ""
 }
 
 // BothNames is a domain for people: as they write it and, where that differs, as

@@ -161,3 +161,33 @@ ns A 127.0.0.1
 		t.Error("the server of the delegated zone was not asked")
 	}
 }
+
+// A label is shown decoded where it can be taken for nothing else.
+func TestUnicodeDomain(t *testing.T) {
+	for shown, want := range map[string]bool{
+		"bücher.example": true, "straße.example": true, "日本語.example": true, "ひらがなカタカナ漢字abc.example": true,
+		"пример.example": true, "παράδειγμα.example": true, "example.рф": true, "mail.bücher.example": true, "한국어abc.example": true,
+		"pаypal.example":     false, // a Cyrillic а among Latin letters
+		"аррӏе.example":      false, // all Cyrillic, all of them look Latin
+		"хуж.example":        true,
+		"оса.рф":             true, // a Cyrillic word under a Cyrillic top
+		"googlе.example":     false,
+		"αβγlatin.example":   false,
+		"пример日本.example":   false,
+		"mail.аррӏе.example": false,
+	} {
+		ascii, err := CanonicalDomain(shown)
+		if err != nil {
+			t.Errorf("%s: %v", shown, err)
+			continue
+		}
+		got := UnicodeDomain(ascii)
+		if (got == shown) != want || !want && got != ascii {
+			t.Errorf("%s (%s) is shown as %s", shown, ascii, got)
+		}
+	}
+	// Only the label that misleads stays as it is.
+	if ascii, err := CanonicalDomain("pаypal.bücher.example"); err != nil || UnicodeDomain(ascii) != strings.Replace(ascii, "xn--bcher-kva", "bücher", 1) {
+		t.Errorf("%s: %v", UnicodeDomain(ascii), err)
+	}
+}

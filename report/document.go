@@ -25,6 +25,11 @@ type Document struct {
 	// read at the depth of a preview.
 	Previews []mailproof.Preview
 
+	// DomainNames are internationalised domains as people write them, by the
+	// form that DNS holds: "xn--bcher-kva.example" is "bücher.example". Those
+	// that are not in it are shown as they are.
+	DomainNames map[string]string
+
 	// Verdict is what mailproof.Roll made of Findings.
 	Verdict mailproof.Verdict
 	// Findings are all of them: of every account's comparison and of DNS.
@@ -163,6 +168,14 @@ func (w *Window) Span(times ...time.Time) {
 			w.To = t
 		}
 	}
+}
+
+// domain is a domain for people: as DNS holds it, and as they write it.
+func (d *Document) domain(name string) string {
+	if shown := d.DomainNames[name]; shown != "" {
+		return name + " (" + shown + ")"
+	}
+	return name
 }
 
 // Decision is the word of a person on an exception.

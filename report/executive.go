@@ -92,7 +92,7 @@ func (d *Document) sealed(s string) cell {
 func (d *Document) of() string {
 	text := d.count(int64(d.listedAccounts()), "account")
 	if n := d.Engagement.Domains; len(n) > 0 {
-		shown := n[:min(len(n), 3)]
+		shown := convert(n[:min(len(n), 3)], d.domain)
 		names := d.list(shown)
 		if len(n) > len(shown) {
 			names = d.t("%s and %s", names, d.count(int64(len(n)-len(shown)), "further domain"))
@@ -423,7 +423,7 @@ func (d *Document) findingItems() []cell {
 		if isMessageCheck(f.Check) {
 			continue // said by the exceptions
 		}
-		where := or(f.Domain, f.Account)
+		where := or(d.domain(f.Domain), f.Account)
 		if f.Mailbox != "" {
 			where += ", " + f.Mailbox
 		}

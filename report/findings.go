@@ -250,7 +250,7 @@ func (d *Document) unknowns() []string {
 	var out []string
 	for _, f := range d.Findings {
 		if f.Outcome == mailproof.OutcomeUnknown && f.Observed != "" && len(out) < 2 {
-			out = append(out, cut(strings.Trim(or(f.Account, f.Domain)+", "+oneLine(f.Observed), ", "), 140))
+			out = append(out, cut(strings.Trim(or(f.Account, d.domain(f.Domain))+", "+oneLine(f.Observed), ", "), 140))
 		}
 	}
 	if len(out) == 0 {

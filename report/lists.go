@@ -288,7 +288,7 @@ func (d *Document) safeTimes() []block {
 		if !s.At.IsZero() {
 			safe = cell{{Text: d.date(s.At, "2 Jan 2006 15:04:05"), Style: bold}}
 		}
-		t.Rows = append(t.Rows, row{Cells: []cell{{{Text: s.Type}, {Text: " " + cut(or(s.Name, s.Domain), 120), Style: small, Foreign: true}}, changed, safe}})
+		t.Rows = append(t.Rows, row{Cells: []cell{{{Text: s.Type}, {Text: " " + cut(d.domain(or(s.Name, s.Domain)), 120), Style: small, Foreign: true}}, changed, safe}})
 	}
 	return []block{{Table: t}}
 }
@@ -513,7 +513,7 @@ func (d *Document) dnsFindings() []block {
 	if slices.ContainsFunc(list, func(f mailproof.Finding) bool { return f.Domain != domain }) {
 		domain = "" // several: each row names its own
 	} else if domain != "" {
-		caption = cut(domain, 120) + ": " + caption
+		caption = cut(d.domain(domain), 120) + ": " + caption
 	}
 	outcomes := 8.5 // in percent; the words of some languages are longer
 	for o := range n {
@@ -587,7 +587,7 @@ func (d *Document) phaseLetter(p mailproof.Phase) string {
 func (d *Document) observedCell(f mailproof.Finding, domain bool) cell {
 	var c cell
 	if domain && f.Domain != "" {
-		c = cell{{Text: cut(f.Domain, 120), Style: small, Foreign: true}}
+		c = cell{{Text: cut(d.domain(f.Domain), 120), Style: small, Foreign: true}}
 	}
 	return textLines(c, cut(f.Observed, 500), 0, 300)
 }

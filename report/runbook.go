@@ -169,7 +169,7 @@ func (d *Document) readiness() []block {
 			continue
 		}
 		c := cell{{Text: d.t(f.Outcome.String()) + " ", Style: bold, Mark: outcomeMark(f.Outcome)}, {Text: f.Check, Style: mono, Foreign: true}}
-		if where := or(f.Domain, f.Account); where != "" {
+		if where := or(d.domain(f.Domain), f.Account); where != "" {
 			c = c.and(span{Text: "  " + cutMiddle(where, 80), Foreign: true})
 		}
 		if f.Observed != "" {

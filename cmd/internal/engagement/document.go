@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/config"
 	"github.com/mailproof/mailproof/collect/ledger"
+	"github.com/mailproof/mailproof/dnsaudit"
 	"github.com/mailproof/mailproof/report"
 )
 
@@ -46,6 +48,7 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	d.Decisions = decided.decisions(d.Exceptions)
 	// Section 10 shows what was accepted as accepted, by whom and why.
 	d.DNS, d.Observations = decided.accept(dns), observations
+	d.DomainNames = domainNames(d)
 	kept, err := e.ledger.Engagement(ctx)
 	if err != nil {
 		return nil, err
@@ -78,6 +81,24 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	}
 	d.Runbook = runbook.ForReport()
 	return d, e.details(ctx, c, d)
+}
+
+// domainNames are the internationalised domains of a report as people write
+// them.
+func domainNames(d *report.Document) map[string]string {
+	names := map[string]string{}
+	add := func(domain string) {
+		if shown := dnsaudit.UnicodeDomain(domain); shown != strings.TrimSuffix(domain, ".") {
+			names[domain] = shown
+		}
+	}
+	for _, domain := range d.Engagement.Domains {
+		add(domain)
+	}
+	for _, f := range d.DNS {
+		add(f.Domain)
+	}
+	return names
 }
 
 func ofPhase(findings []mailproof.Finding, phase mailproof.Phase) []mailproof.Finding {
