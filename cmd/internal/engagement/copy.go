@@ -121,7 +121,12 @@ func (e *Engagement) plan(ctx context.Context, account string, use func(steps) e
 	if err != nil {
 		return err
 	}
-	return e.planOnce(ctx, account, src, dst, o, use)
+	return e.planOnce(ctx, account, src, dst, o, func(plan steps) error {
+		if written != 0 {
+			plan = e.notSentBefore(ctx, dst, plan)
+		}
+		return use(plan)
+	})
 }
 
 // Copy carries out what the two latest inventories call for, but for messages

@@ -183,17 +183,16 @@ type Engagement struct {
 	Options
 	accountRules map[string]diff.Rules // of accounts that have some of their own
 
-	Dir      string
-	Config   *config.Config // nil where there is no mailproof.toml
-	ledger   *ledger.Ledger
-	rules    diff.Rules
-	refused  refusals
-	standing standing
-	wrong    wrongLogins
-	lines    lines
-	budgets  budgets
-	kept     kept
-	most     listAtMost // exceptions of one account that are listed
+	Dir     string
+	Config  *config.Config // nil where there is no mailproof.toml
+	ledger  *ledger.Ledger
+	rules   diff.Rules
+	refused refusals
+	wrong   wrongLogins
+	lines   lines
+	budgets budgets
+	kept    kept
+	most    listAtMost // exceptions of one account that are listed
 
 	// What all accounts share: the memory for bodies, the copy that goes along
 	// with the inventory of the source at hand, and Parallel hands, of which

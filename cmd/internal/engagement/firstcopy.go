@@ -138,7 +138,7 @@ func (c *copying) account(ctx context.Context, a Account) (tap collect.Tap, done
 		return nil, nothing, nil
 	}
 	// What was sent before is not to be sent again because it was changed.
-	sent, err := c.e.sentAny(ctx, a.Name)
+	sent, err := c.e.ledger.LastCopy(ctx, a.Name)
 	if err != nil {
 		return nil, nothing, err
 	}
@@ -147,7 +147,7 @@ func (c *copying) account(ctx context.Context, a Account) (tap collect.Tap, done
 		c.rest()
 		return nil, nothing, err
 	}
-	t := &sourceTap{copying: c, a: a, sent: sent}
+	t := &sourceTap{copying: c, a: a, sent: sent != 0}
 	return t, t.done, nil
 }
 

@@ -30,7 +30,7 @@ func (e *Engagement) planOnce(ctx context.Context, account string, src, dst diff
 		return use(func(func(mailproof.Step, error) bool) {})
 	}
 	none := false
-	all := func(yield func(mailproof.Step, error) bool) {
+	err = use(func(yield func(mailproof.Step, error) bool) {
 		some := false
 		for s, err := range diff.Plan(ctx, src, dst, o) {
 			some = true
@@ -39,9 +39,7 @@ func (e *Engagement) planOnce(ctx context.Context, account string, src, dst diff
 			}
 		}
 		none = !some
-	}
-	// A plan of which everything was sent before is none that came out empty.
-	err = use(e.notSentBefore(ctx, account, src, dst, all))
+	})
 	if err != nil || !none {
 		return err
 	}
