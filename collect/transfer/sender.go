@@ -39,9 +39,14 @@ const (
 	batchOctets   = 2 << 20
 )
 
-// flightDepth is how many batches are on their way at once: while the server
-// answers one, the next is being sent.
-const flightDepth = 2
+// How many batches are on their way at once: two, so that the next one is being
+// sent while the server answers, and more where they are small, so that a far
+// server is not waited for between them.
+const (
+	flightDepth  = 2
+	flightMost   = 8
+	flightOctets = 3 << 20 // of them all, from which there are no more than two
+)
 
 // linger is how long a message waits for others to go with, while the line is
 // idle.
@@ -106,6 +111,7 @@ const maxWaiting = 2 * batchMost
 // flight is a batch on its way.
 type flight struct {
 	messages []Message
+	octets   int64
 	tickets  []int64
 	floor    floor
 	end      chan struct{}
@@ -196,8 +202,8 @@ func (s *Sender) turn(ctx context.Context) (more bool, err error) {
 		return false, errors.Join(s.land(ctx, 0), ErrStopped)
 	case len(s.again) > 0 && len(s.flights) == 0:
 		return true, s.repeat(ctx)
-	case len(s.flights) == flightDepth:
-		return true, s.land(ctx, flightDepth-1)
+	case s.crowded():
+		return true, s.land(ctx, len(s.flights)-1)
 	case s.ready() != nil:
 		return true, s.dispatch(ctx, s.ready())
 	case len(s.copies) >= maxCopies:
@@ -255,7 +261,7 @@ func (s *Sender) flush(ctx context.Context) error {
 		switch {
 		case s.stopped():
 			return errors.Join(s.land(ctx, 0), ErrStopped)
-		case len(s.flights) == flightDepth || len(s.flights) > 0 && (s.waiting == 0 || len(s.again) > 0):
+		case s.crowded() || len(s.flights) > 0 && (s.waiting == 0 || len(s.again) > 0):
 			if err := s.land(ctx, len(s.flights)-1); err != nil {
 				return err
 			}
@@ -274,6 +280,18 @@ func (s *Sender) flush(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// crowded reports whether an answer must come before another batch goes.
+func (s *Sender) crowded() bool {
+	if len(s.flights) < flightDepth || len(s.flights) >= flightMost {
+		return len(s.flights) >= flightMost
+	}
+	var octets int64
+	for _, f := range s.flights {
+		octets += f.octets
+	}
+	return octets >= flightOctets
 }
 
 // ready is a batch that waits for nothing more, or nil. Batches that are being
@@ -426,6 +444,7 @@ func (s *Sender) prepare(ctx context.Context, f *flight) error {
 func (s *Sender) launch(ctx context.Context, f *flight, singly bool) {
 	out := make([]mailproof.Outgoing, len(f.messages))
 	for i, m := range f.messages {
+		f.octets += m.Step.Size
 		out[i] = mailproof.Outgoing{Flags: m.Step.Flags, InternalDate: m.Step.InternalDate, Size: m.Step.Size, Body: m.Body.Reader()}
 	}
 	f.floor = s.box(f.messages[0].Step.Target).top
