@@ -124,8 +124,11 @@ func TestPatience(t *testing.T) {
 		for _, hide := range [][]string{nil, {"MULTIAPPEND"}, {"MULTIAPPEND", "LITERAL+"}} {
 			t.Run(fmt.Sprint(answer, hide), func(t *testing.T) {
 				t.Parallel()
+				var mu sync.Mutex // several connections append
 				n, refused := 0, map[string]bool{}
 				p := badPair(t, imapmem.Options{}, imapmem.Options{Hide: hide, OnAppend: func(_, _ string, raw []byte) ([]byte, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					if n++; !refused[string(raw)] && n%10 == 0 {
 						refused[string(raw)] = true
 						return nil, errors.New(answer)
@@ -133,6 +136,8 @@ func TestPatience(t *testing.T) {
 					return raw, nil
 				}})
 				p.finish(t) // COMPLETE, and nothing twice
+				mu.Lock()
+				defer mu.Unlock()
 				if len(refused) == 0 {
 					t.Error("nothing was refused: the test tests nothing")
 				}
