@@ -300,6 +300,11 @@ func (r *reader) named(number int, col, value string) {
 	}
 }
 
+// serverHint says the two ways in which a row comes by its server.
+func serverHint(side string) string {
+	return fmt.Sprintf("write imaps://USER@HOST, or say where the accounts live: --%s imaps://HOST, or [%s] in mailproof.toml", side, side)
+}
+
 func (r *reader) ownRow(e *Entry, fields []string) {
 	get := func(name string) string {
 		if i, ok := r.layout.index[name]; ok {
@@ -336,9 +341,9 @@ func (r *reader) ownSide(e *Entry, s sideDefaults, cell, password string) (endpo
 		endpoint = r.fill(e.Line, col, s.template, w)
 	case !r.needs(s.side), s.noServer && cell == "":
 	case cell == "":
-		r.ps.add(e.Line, column(col), "empty, and no server is given for the "+col, "write imaps://USER@HOST")
+		r.ps.add(e.Line, column(col), "empty, and no server is given for the "+col, serverHint(col))
 	default:
-		r.ps.add(e.Line, column(col), "not the address of a server", "write imaps://USER@HOST")
+		r.ps.add(e.Line, column(col), "not the address of a server", serverHint(col))
 	}
 	if endpoint.Host != "" {
 		r.named(e.Line, col, endpoint.User)
