@@ -8,7 +8,11 @@ import (
 	"testing"
 )
 
-// Every row of the built-in table says where it was read and when.
+// sourceWords are those that the head of the table explains.
+var sourceWords = []string{"read", "records in public use", "guides of others", "not read"}
+
+// Every row of the built-in table says where its values are from, in words that
+// tell what was read from what was not, and when.
 func TestBuiltinProfiles(t *testing.T) {
 	all, err := Profiles()
 	if err != nil {
@@ -18,6 +22,9 @@ func TestBuiltinProfiles(t *testing.T) {
 	for _, p := range all {
 		if p.Source == "" || len(p.Date) != len("2026-11-21") || p.Name == "" || len(p.MX) == 0 || len(p.Domains) == 0 {
 			t.Errorf("%s lacks something: %+v", p.ID, p)
+		}
+		if !slices.ContainsFunc(sourceWords, func(w string) bool { return strings.HasPrefix(p.Source, w+": ") }) {
+			t.Errorf("%s does not say whether its source was read: %q", p.ID, p.Source)
 		}
 		if seen[p.ID] {
 			t.Errorf("%s appears twice", p.ID)
@@ -29,6 +36,7 @@ func TestBuiltinProfiles(t *testing.T) {
 		}
 	}
 	for _, id := range []string{"microsoft365", "google", "zoho", "fastmail", "rackspace", "intermedia", "godaddy", "titan", "cpanel", "proton", "icloud", "workmail", "ionos", "migadu",
+		"mailbox.org", "ovh", "strato", "hetzner",
 		"mimecast", "proofpoint", "barracuda", "hornetsecurity", "spamexperts", "cisco", "trendmicro", "sophos"} {
 		if !seen[id] {
 			t.Errorf("no profile %s", id)
@@ -40,9 +48,11 @@ func TestBuiltinProfiles(t *testing.T) {
 // the built-in table.
 func TestProvidersAreTold(t *testing.T) {
 	for id, hosts := range map[string][]string{
-		"barracuda": {"d226511.a.ess.uk.barracudanetworks.com", "d348911a.ess.barracudanetworks.com"}, "trendmicro": {"iotagroup.in.tmes.trendmicro.eu"},
+		"barracuda": {"d226511.a.ess.uk.barracudanetworks.com", "d348911a.ess.barracudanetworks.com"}, "trendmicro": {"iotagroup.in.tmes.trendmicro.eu", "x.in.tmes-anz.trendmicro.com", "in1.in.tmems-jp.trendmicro.com"},
 		"sophos": {"mx-01-eu-west-1.prod.hydra.sophos.com"}, "zoho": {"mx2.zoho.com.au", "mx.zohocloud.ca"}, "hornetsecurity": {"mx02.hornetsecurity.com"},
 		"microsoft365": {"firm-com.mail.protection.outlook.com", "firm-com.a-v1.mx.microsoft"}, "migadu": {"aspmx2.migadu.com"}, "mimecast": {"us-smtp-inbound-1.mimecast.com"},
+		"ovh": {"mx0.mail.ovh.net", "mx4.mail.ovh.net"}, "strato": {"smtpin.rzone.de"}, "hetzner": {"www4.your-server.de"}, "mailbox.org": {"mxext2.mailbox.org"},
+		"spamexperts": {"mx4-eu.spamexperts.com", "filter40.antispamcloud.com"},
 	} {
 		p, err := LoadProfile(id)
 		if err != nil {
@@ -54,10 +64,34 @@ func TestProvidersAreTold(t *testing.T) {
 			}
 		}
 	}
-	for id, term := range map[string]string{"sophos": "_spf.prod.hydra.sophos.com", "trendmicro": "spf.tmes.trendmicro.eu", "zoho": "zohocloud.ca", "barracuda": "spf.ess.de.barracudanetworks.com", "mimecast": "_netblocks.mimecast.com"} {
+	for id, term := range map[string]string{"sophos": "_spf.prod.hydra.sophos.com", "trendmicro": "spf.tmes.trendmicro.eu", "zoho": "zohocloud.ca", "barracuda": "spf.ess.de.barracudanetworks.com", "mimecast": "_netblocks.mimecast.com", "ovh": "mx.ovh.com", "proofpoint": "_spf-us.ppe-hosted.com"} {
 		p, err := LoadProfile(id)
 		if err != nil || !slices.Contains(p.SPF, term) {
 			t.Errorf("%s does not know %s: %v", id, term, err)
+		}
+	}
+}
+
+// A provider's whole set of selectors is asked for: mail that is signed with one
+// that is not published fails at every receiver.
+func TestSelectorsOfProviders(t *testing.T) {
+	for id, want := range map[string]string{
+		"ionos":        "s1-ionos s1.dkim.ionos.com; s2-ionos s2.dkim.ionos.com; s42582890 s42582890.dkim.ionos.com",
+		"fastmail":     "fm1 fm1.example.test.dkim.fmhosted.com; fm2 fm2.example.test.dkim.fmhosted.com; fm3 fm3.example.test.dkim.fmhosted.com",
+		"icloud":       "sig1 sig1.dkim.example.test.at.icloudmailadmin.com",
+		"mailbox.org":  "MBO0001 MBO0001._domainkey.mailbox.org; MBO0002 MBO0002._domainkey.mailbox.org; MBO0003 MBO0003._domainkey.mailbox.org; MBO0004 MBO0004._domainkey.mailbox.org",
+		"microsoft365": "selector1 *.onmicrosoft.com; selector2 *.onmicrosoft.com",
+	} {
+		p, err := LoadProfile(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range p.DKIM {
+			got = append(got, s.Selector+" "+expand(s.CNAME[0], "example.test."))
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: %s", id, strings.Join(got, "; "))
 		}
 	}
 }
