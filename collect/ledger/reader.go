@@ -16,9 +16,13 @@ type reader struct {
 	conn *sql.Conn
 	path string
 
-	mu    sync.Mutex
-	flags map[int64]mailproof.Flags // by number
+	mu       sync.Mutex
+	flags    map[int64]mailproof.Flags // by number
+	prepared map[string]*sql.Stmt      // by text: what is asked for each mailbox is parsed once
 }
+
+// maxPrepared bounds how many statements a reader keeps.
+const maxPrepared = 64
 
 // newReader takes a snapshot. It must be closed.
 func (l *Ledger) newReader(ctx context.Context) (*reader, error) {
@@ -26,7 +30,7 @@ func (l *Ledger) newReader(ctx context.Context) (*reader, error) {
 	if err != nil {
 		return nil, explain(l.path, err)
 	}
-	r := &reader{conn: conn, path: l.path, flags: map[int64]mailproof.Flags{}}
+	r := &reader{conn: conn, path: l.path, flags: map[int64]mailproof.Flags{}, prepared: map[string]*sql.Stmt{}}
 	// BEGIN alone takes no snapshot; the first read does.
 	var n int64
 	_, err = conn.ExecContext(ctx, "BEGIN")
@@ -40,11 +44,15 @@ func (l *Ledger) newReader(ctx context.Context) (*reader, error) {
 }
 
 func (r *reader) close() error {
+	var errs []error
+	for _, s := range r.prepared {
+		errs = append(errs, s.Close())
+	}
 	_, err := r.conn.ExecContext(context.Background(), "ROLLBACK")
 	if err != nil && noTransaction(err) {
 		err = nil
 	}
-	return errors.Join(explain(r.path, err), r.conn.Close())
+	return errors.Join(explain(r.path, errors.Join(append(errs, err)...)), r.conn.Close())
 }
 
 func (l *Ledger) snapshot(ctx context.Context, f func(*reader) error) (err error) {
@@ -58,11 +66,34 @@ func (l *Ledger) snapshot(ctx context.Context, f func(*reader) error) (err error
 
 // one reads one row; ok is false where there is none.
 func (r *reader) one(ctx context.Context, query string, args []any, dest ...any) (ok bool, err error) {
-	err = r.conn.QueryRowContext(ctx, query, args...).Scan(dest...)
+	stmt, err := r.prepare(ctx, query)
+	switch {
+	case err != nil:
+		return false, err
+	case stmt != nil:
+		err = stmt.QueryRowContext(ctx, args...).Scan(dest...)
+	default:
+		err = r.conn.QueryRowContext(ctx, query, args...).Scan(dest...)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// prepare returns the statement of a query; nil where too many are kept.
+func (r *reader) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	stmt, ok := r.prepared[query]
+	if ok || len(r.prepared) == maxPrepared {
+		return stmt, nil
+	}
+	stmt, err := r.conn.PrepareContext(ctx, query)
+	if err == nil {
+		r.prepared[query] = stmt
+	}
+	return stmt, err
 }
 
 func (r *reader) each(ctx context.Context, query string, args []any, f func(row scanFunc) error) error {
