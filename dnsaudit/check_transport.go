@@ -1,6 +1,7 @@
 package dnsaudit
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -420,21 +421,44 @@ func notProbed(expected string) []mailproof.Finding {
 	return one(info, expected, "not probed", "run the check with HTTP probes")
 }
 
+// adCertificate: whoever shows no certificate at all may show a bad one
+// tomorrow, so that only an answer passes, or a way that needs none.
 func adCertificate(d *dossier) []mailproof.Finding {
 	f := &d.web.host
 	name := "autodiscover." + display(d.domain)
 	expected := "a valid certificate for " + name
+	const redirected = "an HTTP redirect in place of a certificate"
 	switch {
 	case !f.asked:
 		return notProbed(expected)
 	case f.badCert && d.cfg.Profile.Autodiscover.Redirect:
-		return one(pass, "an HTTP redirect in place of a certificate", f.text(), "")
+		return one(pass, redirected, f.text(), "")
 	case f.badCert:
 		return one(d.byPhase(warn, warn, fail), expected, f.text(), "add "+name+" to the certificate, or publish an SRV record in place of the host")
-	case f.isTimeout():
-		return one(unknown, expected, f.text(), askAgain)
+	case f.status != 0: // said behind the certificate
+		return one(pass, expected, f.text(), "")
+	case errors.Is(f.err, errNoAddress) && !d.mayHaveAutodiscoverHost():
+		return one(pass, expected, name+" does not exist, and needs no certificate", "")
+	case d.cfg.Profile.Autodiscover.Redirect && d.web.plain.isRedirect():
+		return one(pass, redirected, f.text()+"; "+d.web.plain.text(), "")
 	}
-	return one(pass, expected, f.text(), "")
+	return one(unknown, expected, f.text(), reachHTTPS(name))
+}
+
+// mayHaveAutodiscoverHost reports whether a server holds an address or an
+// alias for Autodiscover, or did not say.
+func (d *dossier) mayHaveAutodiscoverHost() bool {
+	for _, v := range []*View{d.autodiscover(), d.view("autodiscover."+d.domain, dns.TypeAAAA)} {
+		if v.exists() || len(v.variants()) == 0 || len(v.unasked()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// reachHTTPS is the remedy where a host gave no answer over HTTPS.
+func reachHTTPS(host string) string {
+	return "make sure that " + host + " answers at port 443 and that this machine can reach it, then run the check again"
 }
 
 func adRedirect(d *dossier) []mailproof.Finding {

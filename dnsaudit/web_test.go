@@ -23,6 +23,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/dnsaudit/dnsmem"
 )
 
 // authority makes certificates for the tests.
@@ -180,6 +181,87 @@ func TestWeb(t *testing.T) {
 			}
 			if !found {
 				t.Error("no HTTP exchange among the observations")
+			}
+		})
+	}
+}
+
+// Whoever gives no answer over HTTPS has shown no certificate: that is unknown,
+// and a pass only where no certificate is needed.
+func TestWebUnanswered(t *testing.T) {
+	ca := newAuthority(t)
+	good := ca.issue(testNow.Add(time.Hour), "*.example.test")
+	refused := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		return l.Addr().String()
+	}
+	talking := func(text string) func() string {
+		return func() string {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = l.Close() })
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					fmt.Fprint(conn, text)
+					_ = conn.Close()
+				}
+			}()
+			return l.Addr().String()
+		}
+	}
+	redirect := func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, "https://autodiscover.newhost.test/autodiscover/autodiscover.xml", http.StatusFound)
+	}
+	for _, tt := range []struct {
+		name     string
+		secure   func() string // what stands at port 443; nil is a server with a good certificate
+		handler  http.HandlerFunc
+		zone     []string
+		setup    func(*world)
+		want     mailproof.Outcome
+		observed string
+	}{
+		{"refused", refused, http.NotFound, nil, nil, unknown, "connection refused"},
+		{"closes", talking(""), http.NotFound, nil, nil, unknown, "autodiscover.example.test"},
+		{"speaks no TLS", talking("HTTP/1.1 400 Bad Request\r\n\r\n"), http.NotFound, nil, nil, unknown, "HTTP"},
+		{"refused, and a redirect is expected and there", refused, redirect, nil, func(w *world) { w.cfg.Profile.Autodiscover.Redirect = true }, pass, "status 302"},
+		{"refused, and a redirect is expected", refused, http.NotFound, nil, func(w *world) { w.cfg.Profile.Autodiscover.Redirect = true }, unknown, "connection refused"},
+		{"refused, and a redirect is there", refused, redirect, nil, nil, unknown, "connection refused"},
+		{"no such host", nil, http.NotFound, []string{adLine, "; none"}, nil, pass, "does not exist"},
+		{"alias of nobody", nil, http.NotFound, []string{adLine, "autodiscover CNAME gone.newhost.test."}, nil, unknown, "no address"},
+		{"address unknown", nil, http.NotFound, nil, func(w *world) { w.providers.BehaveFor("autodiscover.newhost.test", dnsmem.ServFail) }, unknown, "autodiscover.example.test"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := webWorld(t, p3, edit(t, zoneFile(t, "moved.zone"), tt.zone...), good, ca.pool, tt.handler)
+			if tt.secure != nil {
+				dial, at := w.cfg.Dial, tt.secure()
+				w.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if strings.HasSuffix(addr, ":443") {
+						return (&net.Dialer{}).DialContext(ctx, network, at)
+					}
+					return dial(ctx, network, addr)
+				}
+			}
+			if tt.setup != nil {
+				tt.setup(w)
+			}
+			f := expect(t, w.audit(), "ad.cert", tt.want)
+			if !strings.Contains(f.Observed, tt.observed) {
+				t.Errorf("observed %q", f.Observed)
+			}
+			if (f.Outcome == unknown) != strings.Contains(f.Remedy, "port 443") {
+				t.Errorf("remedy %q", f.Remedy)
 			}
 		})
 	}
