@@ -421,16 +421,27 @@ func notProbed(expected string) []mailproof.Finding {
 	return one(info, expected, "not probed", "run the check with HTTP probes")
 }
 
-// adCertificate: whoever shows no certificate at all may show a bad one
-// tomorrow, so that only an answer passes, or a way that needs none.
+// adCertificate judges the host of Autodiscover and those that its SRV records
+// name: Outlook asks all of them over HTTPS.
 func adCertificate(d *dossier) []mailproof.Finding {
+	if !d.web.host.asked {
+		return notProbed("a valid certificate for autodiscover." + display(d.domain))
+	}
+	out := d.hostCertificate()
+	for _, target := range d.serviceTargets() {
+		out = append(out, d.serviceCertificate(target)...)
+	}
+	return out
+}
+
+// hostCertificate: whoever shows no certificate at all may show a bad one
+// tomorrow, so that only an answer passes, or a way that needs none.
+func (d *dossier) hostCertificate() []mailproof.Finding {
 	f := &d.web.host
 	name := "autodiscover." + display(d.domain)
 	expected := "a valid certificate for " + name
 	const redirected = "an HTTP redirect in place of a certificate"
 	switch {
-	case !f.asked:
-		return notProbed(expected)
 	case f.badCert && d.cfg.Profile.Autodiscover.Redirect:
 		return one(pass, redirected, f.text(), "")
 	case f.badCert:
@@ -443,6 +454,26 @@ func adCertificate(d *dossier) []mailproof.Finding {
 		return one(pass, redirected, f.text()+"; "+d.web.plain.text(), "")
 	}
 	return one(unknown, expected, f.text(), reachHTTPS(name))
+}
+
+// serviceCertificate judges a host that an SRV record names. A redirect over
+// plain HTTP does not stand in for its certificate: only HTTPS is asked there.
+func (d *dossier) serviceCertificate(target string) []mailproof.Finding {
+	name := display(target)
+	expected := "a valid certificate for " + name + ", which the SRV record names"
+	for i := range d.web.services {
+		f := &d.web.services[i]
+		switch {
+		case f.url != serviceURL(target):
+			continue
+		case f.badCert:
+			return one(d.byPhase(warn, warn, fail), expected, f.text(), "install a certificate for "+name+" there, or name a host in the SRV record that has one")
+		case f.status != 0:
+			return one(pass, expected, f.text(), "")
+		}
+		return one(unknown, expected, f.text(), reachHTTPS(name))
+	}
+	return one(unknown, expected, name+" was not asked", "name one host in the SRV record, of the provider of the mailboxes")
 }
 
 // mayHaveAutodiscoverHost reports whether a server holds an address or an
@@ -464,7 +495,13 @@ func reachHTTPS(host string) string {
 func adRedirect(d *dossier) []mailproof.Finding {
 	const expected = "no redirect, or one over HTTPS to the destination"
 	var out []mailproof.Finding
-	for _, f := range []*fetched{&d.web.plain, &d.web.host} {
+	probes := []*fetched{&d.web.plain, &d.web.host}
+	for i := range d.web.services {
+		if f := &d.web.services[i]; f.url != d.web.host.url {
+			probes = append(probes, f)
+		}
+	}
+	for _, f := range probes {
 		switch {
 		case !f.asked:
 			return notProbed(expected)

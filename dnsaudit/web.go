@@ -46,6 +46,7 @@ type fetched struct {
 // web is what the HTTP probes found.
 type web struct {
 	root, host, plain fetched   // Autodiscover: https://DOMAIN, https://autodiscover.DOMAIN, http://autodiscover.DOMAIN
+	services          []fetched // Autodiscover at the hosts that its SRV records name
 	sts               fetched   // the MTA-STS policy
 	autoconfig        []fetched // in the order in which clients look
 }
@@ -61,18 +62,66 @@ const autodiscoverPath = "/autodiscover/autodiscover.xml"
 // only and carry no credentials. A public suffix is never probed:
 // autodiscover.TLD belongs to somebody else.
 func (d *dossier) gatherWeb(ctx context.Context) {
-	suffix, icann := publicsuffix.PublicSuffix(display(d.domain))
-	if !d.cfg.HTTP || d.zoneErr != nil || icann && suffix == display(d.domain) {
+	name := display(d.domain)
+	if !d.cfg.HTTP || d.zoneErr != nil || isPublicSuffix(name) {
 		return
 	}
-	name := display(d.domain)
 	d.web.root = d.fetch(ctx, "https://"+name+autodiscoverPath)
 	d.web.host = d.fetch(ctx, "https://autodiscover."+name+autodiscoverPath)
 	d.web.plain = d.fetch(ctx, "http://autodiscover."+name+autodiscoverPath)
+	d.gatherServices(ctx)
 	d.gatherAutoconfig(ctx)
 	if d.stsRecord() != "" {
 		d.web.sts = d.fetch(ctx, "https://mta-sts."+name+"/.well-known/mta-sts.txt")
 	}
+}
+
+// gatherServices asks the hosts that the SRV records name, as Outlook does
+// after all else failed. A host that was asked already is not asked again.
+func (d *dossier) gatherServices(ctx context.Context) {
+	targets := d.serviceTargets()
+	for _, target := range targets[:min(len(targets), maxTries)] {
+		address := serviceURL(target)
+		switch {
+		case address == d.web.root.url:
+			d.web.services = append(d.web.services, d.web.root)
+		case address == d.web.host.url:
+			d.web.services = append(d.web.services, d.web.host)
+		case !isForeignAutodiscover(target):
+			d.web.services = append(d.web.services, d.fetch(ctx, address))
+		}
+	}
+}
+
+func serviceURL(target string) string { return "https://" + display(target) + autodiscoverPath }
+
+// serviceTargets are the hosts, in canonical form, that the Autodiscover SRV
+// records of any server name. Another port than 443 fails in ad.srv, and is
+// not asked.
+func (d *dossier) serviceTargets() []string {
+	var out []string
+	for _, x := range d.autodiscoverSRV().variants() {
+		for _, s := range x.services() {
+			if target := dns.CanonicalName(s.Target); target != "." && s.Port == 443 {
+				out = union(out, []string{target})
+			}
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// isForeignAutodiscover reports whether a host is autodiscover.TLD.
+func isForeignAutodiscover(host string) bool {
+	parent, found := strings.CutPrefix(display(host), "autodiscover.")
+	return found && isPublicSuffix(parent)
+}
+
+// isPublicSuffix reports whether a name is one below which anybody may have a
+// domain.
+func isPublicSuffix(name string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(name)
+	return icann && suffix == name
 }
 
 // fetch makes one GET and keeps it as an observation.

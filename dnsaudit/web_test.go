@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,15 @@ func webWorld(t *testing.T, phase mailproof.Phase, zone string, cert tls.Certifi
 
 const policyFile = "version: STSv1\r\nmode: enforce\r\nmx: mx1.newhost.test\r\nmx: *.newhost.test\r\nmax_age: 86400\r\n"
 
+// endless writes for as long as somebody reads.
+func endless(rw http.ResponseWriter, _ *http.Request) {
+	for {
+		if _, err := rw.Write(make([]byte, 4096)); err != nil {
+			return
+		}
+	}
+}
+
 func TestWeb(t *testing.T) {
 	ca := newAuthority(t)
 	good := ca.issue(testNow.Add(time.Hour), "example.test", "*.example.test")
@@ -120,13 +130,6 @@ func TestWeb(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
-	endless := func(rw http.ResponseWriter, r *http.Request) {
-		for {
-			if _, err := rw.Write(make([]byte, 4096)); err != nil {
-				return
-			}
-		}
-	}
 	slow := func(rw http.ResponseWriter, r *http.Request) {
 		select {
 		case <-stop:
@@ -186,19 +189,132 @@ func TestWeb(t *testing.T) {
 	}
 }
 
+// closedPort is an address at which nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// The host that an SRV record names is asked as the others are, at an endpoint
+// of its own.
+func TestWebService(t *testing.T) {
+	ca := newAuthority(t)
+	own := ca.issue(testNow.Add(time.Hour), "example.test", "*.example.test")
+	const target = "autodiscover.newhost.test"
+	good := ca.issue(testNow.Add(time.Hour), target)
+	expired := ca.issue(testNow.Add(-time.Minute), target)
+	wrong := ca.issue(testNow.Add(time.Hour), "www.newhost.test")
+	const srv = "_autodiscover._tcp SRV 0 0 443 "
+	to := func(location string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Location", location)
+			rw.WriteHeader(http.StatusFound)
+		}
+	}
+	challenge := func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) }
+	slow := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	impatient := func(w *world) { w.cfg.HTTPTimeout = 200 * time.Millisecond }
+	for _, tt := range []struct {
+		name    string
+		phase   mailproof.Phase
+		cert    *tls.Certificate // nil is a closed port
+		handler http.HandlerFunc
+		records string
+		setup   func(*world)
+		want    map[string]mailproof.Outcome
+		asked   bool
+	}{
+		{"good", p3, &good, challenge, srv + target + ".", nil, wants(pass, "ad.cert", "ad.srv", "ad.http", "ad.root"), true},
+		{"good, in other letters", p3, &good, challenge, srv + "AutoDiscover.NewHost.test.", nil, wants(pass, "ad.cert"), true},
+		{"expired", p3, &expired, challenge, srv + target + ".", nil, wants(fail, "ad.cert"), true},
+		{"expired before the cut-over", p2, &expired, challenge, srv + target + ".", nil, wants(warn, "ad.cert"), true},
+		{"wrong name", p3, &wrong, challenge, srv + target + ".", nil, wants(fail, "ad.cert"), true},
+		{"wrong name where the host redirects", p3, &wrong, challenge, srv + target + ".", func(w *world) { w.cfg.Profile.Autodiscover.Redirect = true }, wants(fail, "ad.cert"), true},
+		{"refused", p3, nil, nil, srv + target + ".", nil, wants(unknown, "ad.cert"), true},
+		{"slow", p3, &good, slow, srv + target + ".", impatient, wants(unknown, "ad.cert", "ad.http"), true},
+		{"endless", p3, &good, endless, srv + target + ".", nil, wants(pass, "ad.cert", "ad.http"), true},
+		{"redirect to http", p3, &good, to("http://autodiscover.newhost.test/x"), srv + target + ".", nil, wants(fail, "ad.http"), true},
+		{"redirect to the old host", p3, &good, to("https://autodiscover.oldhost.test/x"), srv + target + ".", nil, wants(fail, "ad.http"), true},
+		{"redirect to the destination", p3, &good, to("https://imap.newhost.test/x"), srv + target + ".", nil, wants(pass, "ad.http", "ad.cert"), true},
+		{"odd port", p3, &expired, challenge, "_autodiscover._tcp SRV 0 0 8443 " + target + ".", nil, with(wants(pass, "ad.cert"), "ad.srv", fail), false},
+		{"absent on purpose", p3, &expired, challenge, "_autodiscover._tcp SRV 0 0 443 .", nil, wants(pass, "ad.cert"), false},
+		{"the domain itself", p3, &good, challenge, srv + "example.test.", nil, wants(pass, "ad.cert"), false},
+		{"below a public suffix", p3, &good, challenge, srv + "autodiscover.com.", nil, wants(unknown, "ad.cert"), false},
+		{"too many", p3, &good, challenge, srv + "a.newhost.test.\n" + srv + target + ".\n" + srv + "c.newhost.test.\n" + srv + "d.newhost.test.\n" + srv + "e.newhost.test.", nil, wants(unknown, "ad.cert"), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			zone := zoneFile(t, "moved.zone") + "@ A 192.0.2.200\n" + tt.records + "\n"
+			w := webWorld(t, tt.phase, zone, own, ca.pool, http.NotFound)
+			at := ""
+			if tt.cert == nil {
+				at = closedPort(t)
+			} else {
+				s := httptest.NewUnstartedServer(tt.handler)
+				s.TLS = &tls.Config{Certificates: []tls.Certificate{*tt.cert}}
+				s.StartTLS()
+				t.Cleanup(s.Close)
+				at = s.Listener.Addr().String()
+			}
+			w.cfg.Endpoints = map[string]string{target + ":443": at}
+			dial := w.cfg.Dial
+			w.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if addr == at {
+					return (&net.Dialer{}).DialContext(ctx, network, addr)
+				}
+				return dial(ctx, network, addr)
+			}
+			if tt.setup != nil {
+				tt.setup(w)
+			}
+			r := w.audit()
+			withinSeverity(t, r, false)
+			for id, want := range tt.want {
+				if f := expect(t, r, id, want); want != pass && f.Remedy == "" {
+					t.Errorf("%s: no remedy", id)
+				}
+			}
+			asked := map[string]int{}
+			for _, o := range r.Observations {
+				if o.Role == roleHTTP && strings.HasSuffix(o.Question, autodiscoverPath) {
+					asked[o.Question]++
+				}
+				if o.Role == roleHTTP && tt.name == "endless" && strings.Contains(o.Question, target) && o.Error != "" {
+					t.Errorf("%s: %s", o.Question, o.Error)
+				}
+			}
+			if got := asked["https://"+target+autodiscoverPath] > 0; got != tt.asked {
+				t.Errorf("asked %v", asked)
+			}
+			if asked["https://autodiscover.com"+autodiscoverPath] > 0 || len(asked) > 3+maxTries {
+				t.Errorf("asked %v", asked)
+			}
+			told := slices.ContainsFunc(r.Findings, func(f mailproof.Finding) bool {
+				return f.Outcome == unknown && strings.HasSuffix(f.Observed, "was not asked")
+			})
+			if want := tt.name == "too many" || tt.name == "below a public suffix"; told != want {
+				t.Errorf("a host that was not asked is told: %v", told)
+			}
+			for address, n := range asked {
+				if n > 1 {
+					t.Errorf("%s was asked %d times", address, n)
+				}
+			}
+		})
+	}
+}
+
 // Whoever gives no answer over HTTPS has shown no certificate: that is unknown,
 // and a pass only where no certificate is needed.
 func TestWebUnanswered(t *testing.T) {
 	ca := newAuthority(t)
 	good := ca.issue(testNow.Add(time.Hour), "*.example.test")
-	refused := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		return l.Addr().String()
-	}
+	refused := func() string { return closedPort(t) }
 	talking := func(text string) func() string {
 		return func() string {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
