@@ -102,6 +102,11 @@ func endless(rw http.ResponseWriter, _ *http.Request) {
 	}
 }
 
+func endlessXML(rw http.ResponseWriter, r *http.Request) {
+	fmt.Fprint(rw, "<?xml?><Autodiscover>")
+	endless(rw, r)
+}
+
 func TestWeb(t *testing.T) {
 	ca := newAuthority(t)
 	good := ca.issue(testNow.Add(time.Hour), "example.test", "*.example.test")
@@ -155,7 +160,8 @@ func TestWeb(t *testing.T) {
 		{"redirect to http", p3, good, serve(policyFile, to("http://autodiscover.newhost.test/x")), nil, wants(fail, "ad.http")},
 		{"redirect to the old host", p3, good, serve(policyFile, to("https://autodiscover.oldhost.test/x")), nil, wants(fail, "ad.http")},
 		{"redirect to the destination", p3, good, serve(policyFile, to("https://autodiscover.newhost.test/x")), nil, wants(pass, "ad.http")},
-		{"endless body", p3, good, endless, nil, with(wants(fail, "sts.fetch"), "sts.mx", unknown)},
+		{"endless body", p3, good, endless, nil, with(wants(pass, "ad.root", "ad.cert", "ad.http"), "sts.fetch", fail, "sts.mx", unknown)},
+		{"endless XML", p3, good, endlessXML, nil, with(wants(pass, "ad.cert", "ad.http"), "ad.root", fail, "sts.fetch", fail)},
 		{"slow", p1, good, slow, func(w *world) { w.cfg.HTTPTimeout = 200 * time.Millisecond }, wants(unknown, "ad.root", "ad.cert", "ad.http", "sts.fetch", "sts.mx", "sts.age", "sts.id")},
 		{"policy redirected", p3, good, to("https://mta-sts.example.test/other"), nil, wants(fail, "sts.fetch")},
 		{"policy without the exchanges", p2, good, serve("version: STSv1\nmode: enforce\nmx: mx.oldhost.test\nmax_age: 86400\n", nothing), nil, wants(fail, "sts.mx")},
@@ -173,9 +179,15 @@ func TestWeb(t *testing.T) {
 			for id, want := range tt.want {
 				expect(t, r, id, want)
 			}
-			found := false
+			found, whole := false, 0
 			for _, o := range r.Observations {
 				found = found || o.Role == roleHTTP
+				if o.Role == roleHTTP && strings.HasPrefix(tt.name, "endless") && strings.HasSuffix(o.Question, autodiscoverPath) {
+					whole++
+					if o.Error != "" || len(o.Records) == 0 || o.Records[0] != "status 200" {
+						t.Errorf("%s is not cut off: %q %q", o.Question, o.Error, o.Records)
+					}
+				}
 				for _, line := range o.Records {
 					if len(line) > maxText+64 {
 						t.Errorf("an observation of %d octets", len(line))
@@ -184,6 +196,9 @@ func TestWeb(t *testing.T) {
 			}
 			if !found {
 				t.Error("no HTTP exchange among the observations")
+			}
+			if strings.HasPrefix(tt.name, "endless") && whole != 3 {
+				t.Errorf("%d of the three Autodiscover probes read", whole)
 			}
 		})
 	}
