@@ -164,7 +164,8 @@ func (e *Engagement) reader(ctx context.Context, a Account, side mailproof.Side)
 	if err != nil {
 		return nil, nil, e.whenToResume(err)
 	}
-	return e.pacedReader(ctx, a, side, c, done)
+	r, done = e.pacedReader(ctx, a, side, c, done)
+	return r, done, nil
 }
 
 // writer signs in to write, patiently, or takes the connection that lies ready.

@@ -2,6 +2,7 @@ package engagement
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect"
@@ -41,10 +42,7 @@ func (e *Engagement) more(a Account, side mailproof.Side) func(context.Context) 
 			e.hands.Release(1)
 			return nil, nil, false
 		}
-		paced, done, err := e.pacedReader(ctx, a, side, &conn{reader: r, leave: done}, done)
-		if err != nil {
-			return nil, nil, false
-		}
+		paced, done := e.pacedReader(ctx, a, side, &conn{reader: r, leave: done}, done)
 		return paced, func() {
 			done()
 			e.hands.Release(1)
@@ -60,22 +58,13 @@ func (e *Engagement) tryReader(ctx context.Context, a Account, side mailproof.Si
 	if err != nil {
 		return nil, nil, false
 	}
-	places := e.placesOf(a, side, c.Endpoint)
-	leave, ok := e.lines.tryEnterBoth(places)
-	if !ok && e.kept.drop() {
-		leave, ok = e.lines.tryEnterBoth(places)
+	r, leave, err := oneMore(ctx, e, a, side, c, imapconn.DialReader)
+	if errors.Is(err, errNoPlace) && e.kept.drop() {
+		r, leave, err = oneMore(ctx, e, a, side, c, imapconn.DialReader)
 	}
-	if !ok {
+	if err != nil {
 		return nil, nil, false
 	}
-	if r, err = imapconn.DialReader(ctx, c); err != nil {
-		leave()
-		if mailproof.ThrottleOf(err).Kind == mailproof.ThrottleConnections {
-			e.lowered(side, c.Endpoint.Address())
-		}
-		return nil, nil, false
-	}
-	e.recognised(a, side, places, r.Server())
 	return r, func() {
 		_ = r.Close() // as in dialReader
 		leave()

@@ -117,7 +117,7 @@ type pacedReader struct {
 }
 
 // pacedReader wraps a reader. done notes what passed beside the bodies.
-func (e *Engagement) pacedReader(ctx context.Context, a Account, side mailproof.Side, c *conn, done func()) (*pacedReader, func(), error) {
+func (e *Engagement) pacedReader(ctx context.Context, a Account, side mailproof.Side, c *conn, done func()) (*pacedReader, func()) {
 	info := c.reader.Server()
 	p := &pacedReader{Reader: c.reader, conn: c, rate: e.rate(side), down: e.budget(a.Name, side, info, pace.Down), up: e.budget(a.Name, side, info, pace.Up)}
 	return p, func() {
@@ -125,7 +125,7 @@ func (e *Engagement) pacedReader(ctx context.Context, a Account, side mailproof.
 			e.say("the day's traffic of %s could not be noted: %v", a.Name, err)
 		}
 		done()
-	}, nil
+	}
 }
 
 // settle notes what passed since it was called last.

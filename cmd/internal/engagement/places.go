@@ -122,3 +122,14 @@ func signedIn[C interface{ Server() mailproof.ServerInfo }](ctx context.Context,
 	e.recognised(a, side, p, conn.Server())
 	return conn, leave, nil
 }
+
+// oneMore signs in beside the connections that an account has, if the server has a
+// place for one more right now, and heeds a server that says that it has none.
+func oneMore[C interface{ Server() mailproof.ServerInfo }](ctx context.Context, e *Engagement, a Account, side mailproof.Side, c imapconn.Config,
+	dial func(context.Context, imapconn.Config) (C, error)) (conn C, leave func(), err error) {
+	conn, leave, err = signedIn(ctx, e, a, side, c, false, dial)
+	if mailproof.ThrottleOf(err).Kind == mailproof.ThrottleConnections {
+		e.lowered(side, c.Endpoint.Address())
+	}
+	return conn, leave, err
+}

@@ -46,19 +46,10 @@ func (e *Engagement) tryWriter(ctx context.Context, a Account) (w *imapconn.Writ
 	if err != nil {
 		return nil, nil, err
 	}
-	places := e.placesOf(a, side, c.Endpoint)
-	leave, ok := e.lines.tryEnterBoth(places)
-	if !ok {
-		return nil, nil, errNoPlace
-	}
-	if w, err = imapconn.DialWriter(ctx, c); err != nil {
-		leave()
-		if mailproof.ThrottleOf(err).Kind == mailproof.ThrottleConnections {
-			e.lowered(side, c.Endpoint.Address())
-		}
+	w, leave, err := oneMore(ctx, e, a, side, c, imapconn.DialWriter)
+	if err != nil {
 		return nil, nil, err
 	}
-	e.recognised(a, side, places, w.Server())
 	return w, e.countWriter(a, &conn{writer: w}, func() {
 		_ = w.Close() // as in conn.end
 		leave()
