@@ -331,24 +331,7 @@ func TestWebUnanswered(t *testing.T) {
 	good := ca.issue(testNow.Add(time.Hour), "*.example.test")
 	refused := func() string { return closedPort(t) }
 	talking := func(text string) func() string {
-		return func() string {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = l.Close() })
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					fmt.Fprint(conn, text)
-					_ = conn.Close()
-				}
-			}()
-			return l.Addr().String()
-		}
+		return func() string { return listening(t, func(c net.Conn) { fmt.Fprint(c, text) }) }
 	}
 	redirect := func(rw http.ResponseWriter, r *http.Request) {
 		http.Redirect(rw, r, "https://autodiscover.newhost.test/autodiscover/autodiscover.xml", http.StatusFound)
@@ -418,8 +401,9 @@ func TestPolicyID(t *testing.T) {
 	expect(t, w.audit(), "sts.id", pass)
 }
 
-// smtpServer speaks just enough SMTP for STARTTLS.
-func smtpServer(t *testing.T, cert tls.Certificate) string {
+// listening is the address of a server that does the same with each connection,
+// which is closed behind it.
+func listening(t *testing.T, talk func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -434,29 +418,37 @@ func smtpServer(t *testing.T, cert tls.Certificate) string {
 			}
 			go func() {
 				defer func() { _ = conn.Close() }()
-				in := bufio.NewReader(conn)
-				fmt.Fprint(conn, "220 mx ESMTP\r\n")
-				for {
-					line, err := in.ReadString('\n')
-					if err != nil {
-						return
-					}
-					switch {
-					case strings.HasPrefix(line, "EHLO"):
-						fmt.Fprint(conn, "250-mx\r\n250 STARTTLS\r\n")
-					case strings.HasPrefix(line, "STARTTLS"):
-						fmt.Fprint(conn, "220 go\r\n")
-						_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake()
-						return
-					default:
-						t.Errorf("unexpected command %q", line)
-						return
-					}
-				}
+				talk(conn)
 			}()
 		}
 	}()
 	return l.Addr().String()
+}
+
+// smtpServer speaks just enough SMTP for STARTTLS.
+func smtpServer(t *testing.T, cert tls.Certificate) string {
+	t.Helper()
+	return listening(t, func(conn net.Conn) {
+		in := bufio.NewReader(conn)
+		fmt.Fprint(conn, "220 mx ESMTP\r\n")
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			switch {
+			case strings.HasPrefix(line, "EHLO"):
+				fmt.Fprint(conn, "250-mx\r\n250 STARTTLS\r\n")
+			case strings.HasPrefix(line, "STARTTLS"):
+				fmt.Fprint(conn, "220 go\r\n")
+				_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake()
+				return
+			default:
+				t.Errorf("unexpected command %q", line)
+				return
+			}
+		}
+	})
 }
 
 func TestDANE(t *testing.T) {
@@ -507,25 +499,12 @@ func TestSMTPUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = l.Close() })
-			go func() {
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					go func() { talk(c); _ = c.Close() }()
-				}
-			}()
+			address := listening(t, talk)
 			w := newWorld(t, p3, zone)
 			w.rs.Validate(true)
 			w.cfg.SMTP, w.cfg.HTTPTimeout = true, 300*time.Millisecond
 			w.cfg.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String())
+				return (&net.Dialer{}).DialContext(ctx, network, address)
 			}
 			expect(t, w.audit(), "dane.match", unknown)
 		})
