@@ -101,8 +101,8 @@ func (s *Sender) label(ctx context.Context) error {
 	if len(now) == 0 {
 		return nil
 	}
-	f := &flight{messages: now, end: make(chan struct{})}
-	if err := s.prepareCopy(ctx, f); err != nil {
+	f := &flight{messages: now, end: make(chan struct{})} // without octets: none is sent
+	if err := s.prepare(ctx, f); err != nil {
 		return errors.Join(err, releaseAll(now))
 	}
 	f.floor = s.box(now[0].Step.Target).top
@@ -121,23 +121,4 @@ func (s *Sender) label(ctx context.Context) error {
 	close(f.end)
 	s.flights = append(s.flights, f)
 	return s.land(ctx, 0)
-}
-
-// prepareCopy is [Sender.prepare] for messages whose octets are not sent.
-func (s *Sender) prepareCopy(ctx context.Context, f *flight) error {
-	steps := make([]mailproof.Step, len(f.messages))
-	for i, m := range f.messages {
-		steps[i] = m.Step
-	}
-	if s.o.Limiter != nil {
-		if err := s.o.Limiter.Wait(ctx, len(steps), 0); err != nil {
-			return err
-		}
-	}
-	if err := s.know(ctx, steps[0].Target); err != nil {
-		return err
-	}
-	var err error
-	f.tickets, err = s.journal.Intend(ctx, s.o.Pass, steps)
-	return err
 }

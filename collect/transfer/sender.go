@@ -111,7 +111,7 @@ const maxWaiting = 2 * batchMost
 // flight is a batch on its way.
 type flight struct {
 	messages []Message
-	octets   int64
+	octets   int64 // that are sent for it
 	tickets  []int64
 	floor    floor
 	end      chan struct{}
@@ -410,7 +410,7 @@ func (s *Sender) octets() (n int64) {
 func (s *Sender) dispatch(ctx context.Context, b *batch) error {
 	s.batches = slices.DeleteFunc(s.batches, func(x *batch) bool { return x == b })
 	s.waiting -= len(b.messages)
-	f := &flight{messages: b.messages, end: make(chan struct{})}
+	f := &flight{messages: b.messages, octets: b.octets, end: make(chan struct{})}
 	if err := s.prepare(ctx, f); err != nil {
 		return errors.Join(err, releaseAll(b.messages))
 	}
@@ -421,14 +421,12 @@ func (s *Sender) dispatch(ctx context.Context, b *batch) error {
 // prepare does what must have happened before the first octet of a batch is
 // sent.
 func (s *Sender) prepare(ctx context.Context, f *flight) error {
-	var octets int64
 	steps := make([]mailproof.Step, len(f.messages))
 	for i, m := range f.messages {
 		steps[i] = m.Step
-		octets += m.Step.Size
 	}
 	if s.o.Limiter != nil {
-		if err := s.o.Limiter.Wait(ctx, len(steps), octets); err != nil {
+		if err := s.o.Limiter.Wait(ctx, len(steps), f.octets); err != nil {
 			return err
 		}
 	}
@@ -444,7 +442,6 @@ func (s *Sender) prepare(ctx context.Context, f *flight) error {
 func (s *Sender) launch(ctx context.Context, f *flight, singly bool) {
 	out := make([]mailproof.Outgoing, len(f.messages))
 	for i, m := range f.messages {
-		f.octets += m.Step.Size
 		out[i] = mailproof.Outgoing{Flags: m.Step.Flags, InternalDate: m.Step.InternalDate, Size: m.Step.Size, Body: m.Body.Reader()}
 	}
 	f.floor = s.box(f.messages[0].Step.Target).top
