@@ -24,7 +24,7 @@ var readers = min(runtime.GOMAXPROCS(0), 4)
 
 // ahead is how many bodies may have come and not be recorded yet. What they take
 // is bounded by the spool.
-const ahead = 128
+const ahead = 64
 
 // pipeline fingerprints the bodies of one call of [Source.Bodies] beside the
 // connection: what came is held until it was worked on, so that the server is

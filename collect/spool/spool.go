@@ -40,8 +40,8 @@ type Options struct {
 
 // Memory is given out in pieces, which are made a slab at a time.
 const (
-	piece = 4 << 10
-	slab  = 64 // pieces
+	piece = 2 << 10
+	slab  = 128 // pieces
 )
 
 // Pool gives out bodies. It is safe for concurrent use.
