@@ -193,7 +193,7 @@ func dsn(path, mode string, pragmas ...string) string {
 
 // readerPragmas bound what one reading connection takes: the cache is also the
 // size from which a sort goes to a temporary file.
-var readerPragmas = []string{"query_only(1)", "cache_size(-1024)", "temp_store(FILE)"}
+var readerPragmas = []string{"query_only(1)", "cache_size(-512)", "temp_store(FILE)"}
 
 func openReaders(path, option string) (*sql.DB, error) {
 	name := dsn(path, "ro", readerPragmas...)

@@ -64,7 +64,7 @@ type writer struct {
 func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 	// secure_delete and the like stay at their defaults: nothing is deleted.
 	// recursive_triggers makes REPLACE fire the triggers that forbid removal.
-	db, err := sql.Open("sqlite", dsn(path, "rwc", "page_size(8192)", "cache_size(-2048)", "temp_store(MEMORY)",
+	db, err := sql.Open("sqlite", dsn(path, "rwc", "page_size(8192)", "cache_size(-1024)", "temp_store(MEMORY)",
 		"recursive_triggers(1)", "foreign_keys(1)", "wal_autocheckpoint(2000)", "journal_size_limit(67108864)"))
 	if err != nil {
 		return nil, fmt.Errorf("ledger %s: %w", path, err)
