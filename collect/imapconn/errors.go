@@ -94,7 +94,7 @@ func newMasker(secrets ...string) masker {
 		if s == "" {
 			continue
 		}
-		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+		quoted := quotedChars.Replace(s)
 		for _, form := range []string{quoted, s, base64.StdEncoding.EncodeToString([]byte(s))} {
 			pairs = append(pairs, form, mailproof.SecretMask)
 		}

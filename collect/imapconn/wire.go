@@ -249,9 +249,9 @@ func encodeSASL(b []byte) string {
 }
 
 // quote writes a quoted string. The text must not hold CR, LF or NUL.
-func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
-}
+func quote(s string) string { return `"` + quotedChars.Replace(s) + `"` }
+
+var quotedChars = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // quotable reports whether every server reads the text in quotes.
 func quotable(s string) bool {

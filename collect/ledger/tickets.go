@@ -41,6 +41,7 @@ var (
 )
 
 func (t *tx) intendAll(pass mailproof.PassID, steps []mailproof.Step) (tickets []int64, err error) {
+	tickets = make([]int64, 0, len(steps))
 	var last int64
 	if _, err := t.get("SELECT coalesce(max(id), 0) FROM step", nil, &last); err != nil {
 		return nil, err
@@ -57,21 +58,18 @@ func (t *tx) intendAll(pass mailproof.PassID, steps []mailproof.Step) (tickets [
 			}
 			accounts[s.Account] = account
 		}
-		row, err := t.stepColumns(s, account)
-		if err != nil {
-			return nil, err
-		}
 		last++
 		tickets = append(tickets, last)
-		args = append(args, last, int64(pass))
-		args = append(args, row...)
+		if args, err = t.appendStep(append(args, last, int64(pass)), s, account); err != nil {
+			return nil, err
+		}
 		args = append(args, when)
 	}
 	return tickets, t.insertRows(insertStepMany, insertStepOne, columnsOfStep, args)
 }
 
-// stepColumns are those from account to t0.
-func (t *tx) stepColumns(s *mailproof.Step, account int64) ([]any, error) {
+// appendStep appends the columns from account to t0.
+func (t *tx) appendStep(args []any, s *mailproof.Step, account int64) ([]any, error) {
 	if _, err := mailproof.ParseStepKind(s.Kind.String()); err != nil {
 		return nil, err
 	}
@@ -96,7 +94,7 @@ func (t *tx) stepColumns(s *mailproof.Step, account int64) ([]any, error) {
 	if !s.T0.IsZero() {
 		t0 = s.T0[:]
 	}
-	return []any{account, s.Kind.String(), s.Target, message, string(s.SpecialUse), seconds, zone, flags, remove, s.Size, t0}, nil
+	return append(args, account, s.Kind.String(), s.Target, message, string(s.SpecialUse), seconds, zone, flags, remove, s.Size, t0), nil
 }
 
 // insertRows writes rows, many in a statement as far as they go.

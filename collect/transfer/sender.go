@@ -501,9 +501,9 @@ type pending struct {
 // landed records what was answered and returns the rest. Its error ends the
 // account.
 func (s *Sender) landed(ctx context.Context, f *flight) (open []pending, err error) {
-	var messages []Message
-	var tickets []int64
-	var results []mailproof.StepResult
+	messages := make([]Message, 0, len(f.messages))
+	tickets := make([]int64, 0, len(f.messages))
+	results := make([]mailproof.StepResult, 0, len(f.messages))
 	for i, r := range f.receipts {
 		m := f.messages[i]
 		if r.Fate == mailproof.FateRefused {
