@@ -33,6 +33,19 @@ func corpusC(messages int) corpus {
 	return corpus{name: fmt.Sprintf("c%d", messages), what: "messages of 1 to 5 kB in one folder", messages: messages, folders: 1, smallest: 1_000, widest: 5_000}
 }
 
+// corpusNamed is the corpus of a name with so many messages.
+func corpusNamed(name string, messages int) corpus {
+	c := corpusC(messages)
+	switch name {
+	case "a":
+		c = corpusA(1)
+	case "b":
+		c = corpusB(1)
+	}
+	c.name, c.messages = name, messages
+	return c
+}
+
 func scaled(n int, scale float64) int { return max(20, int(float64(n)*scale)) }
 
 func (c corpus) folder(i int) string { return fmt.Sprintf("Folder-%02d", i%c.folders) }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // side is where an account lives.
@@ -69,11 +68,10 @@ func drain(ctx context.Context, from side, each func(mailbox string, body []byte
 // limitCopy is the fastest copy that two sockets allow: one connection reads
 // everything, another writes it with MULTIAPPEND, SHA-256 of every body on the
 // way, and nothing is checked.
-func limitCopy(ctx context.Context, from, to side) (elapsed time.Duration, err error) {
-	start := time.Now()
+func limitCopy(ctx context.Context, from, to side) (err error) {
 	w, err := to.dial(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	type item struct {
@@ -119,5 +117,5 @@ func limitCopy(ctx context.Context, from, to side) (elapsed time.Duration, err e
 	})
 	close(items)
 	<-failed
-	return time.Since(start), errors.Join(err, writeErr)
+	return errors.Join(err, writeErr)
 }

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -26,12 +27,21 @@ func main() {
 	flag.StringVar(&o.source, "source", os.Getenv("MAILPROOF_DOVECOT"), "HOST:PORT of the source server, without TLS")
 	flag.StringVar(&o.destination, "destination", os.Getenv("MAILPROOF_DOVECOT2"), "HOST:PORT of the destination server, without TLS")
 	flag.Float64Var(&o.scale, "scale", 1, "size of the corpora, 1 for those of the table")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each thing is measured, of which the best counts")
 	flag.BoolVar(&o.peers, "peers", true, "measure other tools too, where they are installed")
 	flag.StringVar(&o.program, "mailproof", "", "the program to measure; built from this tree where it is not given")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, o, os.Stdout); err != nil {
+	known, err := runTask(ctx, flag.Args(), os.Stdout)
+	switch {
+	case known:
+	case flag.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	default:
+		err = measure(ctx, o, os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(2)
@@ -41,6 +51,7 @@ func main() {
 type options struct {
 	source, destination string
 	scale               float64
+	rounds              int // of each measurement, of which the best counts
 	peers               bool
 	program             string
 }
@@ -79,25 +90,64 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 
 func (b *bench) printf(format string, args ...any) { fmt.Fprintf(b.out, format, args...) }
 
-func (b *bench) sourceOf(c corpus) side { return side{b.source, b.user + c.name, "pw"} }
+func (b *bench) sourceOf(c corpus) side { return side{b.source, b.user + c.name, password} }
 
 // fresh is a destination that nothing was copied to.
 func (b *bench) fresh() side {
 	b.n++
-	return side{b.destination, fmt.Sprintf("%sto%d", b.user, b.n), "pw"}
+	return side{b.destination, fmt.Sprintf("%sto%d", b.user, b.n), password}
 }
 
 // work is a new directory for a tool's state.
 func (b *bench) work() (string, error) { return os.MkdirTemp(b.dir, "state-") }
 
-func (b *bench) fill(ctx context.Context, c corpus) (int64, error) {
+func (b *bench) fill(ctx context.Context, c corpus) error {
 	s := b.sourceOf(c)
-	octets, err := c.fill(ctx, s.addr, s.user, s.password)
+	u, err := b.task(ctx, "fill", c.name, strconv.Itoa(c.messages), s.addr, s.user)
 	if err != nil {
-		return 0, fmt.Errorf("corpus %s: %w", c.name, err)
+		return err
 	}
-	b.printf("corpus %-7s %7d %s, %.1f MB\n", c.name, c.messages, c.what, float64(octets)/1e6)
-	return octets, nil
+	octets, err := u.numbers(1)
+	if err != nil {
+		return err
+	}
+	b.printf("corpus %-7s %7d %s, %.1f MB\n", c.name, c.messages, c.what, float64(octets[0])/1e6)
+	return nil
+}
+
+// drain reads an account in a process of its own.
+func (b *bench) drain(ctx context.Context, s side) (u usage, octets int64, err error) {
+	if u, err = b.task(ctx, "drain", s.addr, s.user); err != nil {
+		return u, 0, err
+	}
+	told, err := u.numbers(2)
+	if err != nil {
+		return u, 0, err
+	}
+	return u, told[1], nil
+}
+
+// limit copies an account in a process of its own.
+func (b *bench) limit(ctx context.Context, from, to side) (usage, error) {
+	return b.task(ctx, "limit", from.addr, from.user, to.addr, to.user)
+}
+
+// fastest is the best of several runs: what else the machine does makes a run
+// longer and never shorter. What takes long anyway is run once.
+func (b *bench) fastest(once func() (usage, error)) (best usage, err error) {
+	for range b.rounds {
+		u, err := once()
+		if err != nil {
+			return best, err
+		}
+		if best.elapsed == 0 || u.elapsed < best.elapsed {
+			best.elapsed = u.elapsed
+		}
+		if best.rss = max(best.rss, u.rss); u.elapsed > 10*time.Second {
+			break
+		}
+	}
+	return best, nil
 }
 
 func (b *bench) wipe(ctx context.Context, s side) error { return wipe(ctx, s.addr, s.user, s.password) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -22,7 +21,7 @@ type row struct {
 func (b *bench) copies(ctx context.Context) (limitA time.Duration, err error) {
 	a, large, small := corpusA(b.scale), corpusB(b.scale), corpusC(scaled(1000, b.scale))
 	for _, c := range []corpus{a, large, small} {
-		if _, err := b.fill(ctx, c); err != nil {
+		if err := b.fill(ctx, c); err != nil {
 			return 0, err
 		}
 	}
@@ -46,52 +45,47 @@ func (b *bench) copies(ctx context.Context) (limitA time.Duration, err error) {
 	return limit.a, ctx.Err()
 }
 
-// limitRow is the best of three runs for A, whose time is short, and one run of
-// the others.
 func (b *bench) limitRow(ctx context.Context, a, large, small corpus) (r row, err error) {
-	r = row{name: "limit, raw MULTIAPPEND", a: math.MaxInt64}
-	once := func(c corpus, from side) (time.Duration, error) {
+	r.name = "limit, raw MULTIAPPEND"
+	once := func(c corpus, from side) (usage, error) {
 		to := b.fresh()
-		elapsed, err := limitCopy(ctx, from, to)
-		return elapsed, errors.Join(err, b.wipe(ctx, to))
+		u, err := b.limit(ctx, from, to)
+		return u, errors.Join(err, b.wipe(ctx, to))
 	}
-	for range 3 {
-		elapsed, err := once(a, b.sourceOf(a))
-		if err != nil {
-			return r, err
-		}
-		r.a = min(r.a, elapsed)
-	}
-	if r.b, err = once(large, b.sourceOf(large)); err != nil {
+	u, err := b.fastest(func() (usage, error) { return once(a, b.sourceOf(a)) })
+	if err != nil {
 		return r, err
 	}
-	r.far, err = b.far(func(from, to side) error {
-		_, err := limitCopy(ctx, from, to)
-		return err
-	}, small)
+	r.a, r.rss = u.elapsed, u.rss
+	if u, err = b.fastest(func() (usage, error) { return once(large, b.sourceOf(large)) }); err != nil {
+		return r, err
+	}
+	r.b, r.rss = u.elapsed, max(r.rss, u.rss)
+	u, err = b.far(ctx, func(from, to side) (usage, error) { return b.limit(ctx, from, to) }, small)
+	r.far = u.elapsed
 	return r, err
 }
 
-// far times a copy through relays with a round trip of 40 ms on both sides.
-func (b *bench) far(work func(from, to side) error, c corpus) (elapsed time.Duration, err error) {
+// far measures a copy through relays with a round trip of 40 ms on both sides.
+func (b *bench) far(ctx context.Context, copies func(from, to side) (usage, error), c corpus) (u usage, err error) {
 	const roundTrip = 40 * time.Millisecond
 	src, err := newRelay(b.source, roundTrip)
 	if err != nil {
-		return 0, err
+		return u, err
 	}
 	defer func() { err = errors.Join(err, src.close()) }()
 	dst, err := newRelay(b.destination, roundTrip)
 	if err != nil {
-		return 0, err
+		return u, err
 	}
 	defer func() { err = errors.Join(err, dst.close()) }()
-	from, to := b.sourceOf(c), b.fresh()
-	near := to
-	from.addr, to.addr = src.addr(), dst.addr()
-	start := time.Now()
-	err = work(from, to)
-	elapsed = time.Since(start)
-	return elapsed, errors.Join(err, b.wipe(context.Background(), near))
+	return b.fastest(func() (usage, error) {
+		from, to := b.sourceOf(c), b.fresh()
+		near := to
+		from.addr, to.addr = src.addr(), dst.addr()
+		u, err := copies(from, to)
+		return u, errors.Join(err, b.wipe(context.WithoutCancel(ctx), near))
+	})
 }
 
 // toolRow measures one tool. What it cannot do is a note, not the end.
@@ -102,54 +96,48 @@ func (b *bench) toolRow(ctx context.Context, t tool, a, large, small corpus) row
 			r.notes = append(r.notes, fmt.Sprintf("%s: %v", what, err))
 		}
 	}
-	one := func(c corpus, from, to side, again *time.Duration) (elapsed time.Duration, err error) {
+	again := usage{}
+	once := func(from, to side, twice bool) (u usage, err error) {
 		dir, err := b.work()
 		if err != nil {
-			return 0, err
+			return u, err
 		}
 		argv, err := t.copies(dir, from, to)
 		if err != nil {
-			return 0, err
+			return u, err
 		}
-		u, err := run(ctx, dir, argv, t.ok...)
-		if err != nil {
-			return 0, err
+		if u, err = run(ctx, dir, argv, t.ok...); err != nil || !twice {
+			return u, err
 		}
-		r.rss = max(r.rss, u.rss)
-		if again != nil {
-			second, err := run(ctx, dir, argv, t.ok...)
-			if err != nil {
-				return 0, err
-			}
-			*again = second.elapsed
+		second, err := run(ctx, dir, argv, t.ok...)
+		if again.elapsed == 0 || second.elapsed < again.elapsed {
+			again = second
 		}
-		return u.elapsed, nil
+		return u, err
 	}
-	near := func(c corpus, again *time.Duration) (time.Duration, error) {
-		to := b.fresh()
-		elapsed, err := one(c, b.sourceOf(c), to, again)
-		if err == nil {
-			note, herr := held(ctx, to, c.messages)
+	near := func(c corpus, twice bool) (usage, error) {
+		return b.fastest(func() (u usage, err error) {
+			to := b.fresh()
+			defer func() { err = errors.Join(err, b.wipe(context.WithoutCancel(ctx), to)) }()
+			if u, err = once(b.sourceOf(c), to, twice); err != nil {
+				return u, err
+			}
+			note, err := held(ctx, to, c.messages)
 			if note != "" {
 				r.notes = append(r.notes, c.name+" "+note)
 			}
-			err = herr
-		}
-		return elapsed, errors.Join(err, b.wipe(ctx, to))
+			return u, err
+		})
 	}
-	var err error
-	r.a, err = near(a, &r.again)
+	u, err := near(a, true)
 	failed("corpus a", err)
-	r.b, err = near(large, nil)
+	r.a, r.again, r.rss = u.elapsed, again.elapsed, max(u.rss, again.rss)
+	u, err = near(large, false)
 	failed("corpus b", err)
-	r.far, err = b.far(func(from, to side) error {
-		_, err := one(small, from, to, nil)
-		return err
-	}, small)
-	if err != nil {
-		r.far = 0
-	}
+	r.b, r.rss = u.elapsed, max(r.rss, u.rss)
+	u, err = b.far(ctx, func(from, to side) (usage, error) { return once(from, to, false) }, small)
 	failed("40 ms", err)
+	r.far, r.rss = u.elapsed, max(r.rss, u.rss)
 	return r
 }
 
@@ -201,100 +189,134 @@ func (b *bench) target(what, measured, want string, met bool) {
 	if !met {
 		word = "not met"
 	}
-	b.printf("%-62s %10s   %-12s %s\n", what, measured, want, word)
+	b.printf("%-72s %10s   %-12s %s\n", what, measured, want, word)
 }
 
 // reading measures a source inventory with every tier beside a bare drain with
 // SHA-256 of the same account.
 func (b *bench) reading(ctx context.Context) error {
-	b.printf("\n%-62s %10s   %-12s\n", "reading", "measured", "target")
+	b.printf("\n%-72s %10s   %-12s\n", "reading", "measured", "target")
 	for _, m := range []struct {
 		c    corpus
 		want float64
 	}{{corpusA(b.scale), 0.50}, {corpusB(b.scale), 0.60}} {
 		from := b.sourceOf(m.c)
-		limit := time.Duration(math.MaxInt64)
-		for range 3 {
-			start := time.Now()
-			if _, _, err := drain(ctx, from, nil); err != nil {
-				return fmt.Errorf("drain of corpus %s: %w", m.c.name, err)
+		limit, err := b.fastest(func() (usage, error) {
+			u, _, err := b.drain(ctx, from)
+			return u, err
+		})
+		if err != nil {
+			return fmt.Errorf("drain of corpus %s: %w", m.c.name, err)
+		}
+		u, err := b.fastest(func() (u usage, err error) {
+			dir, err := b.work()
+			if err != nil {
+				return u, err
 			}
-			limit = min(limit, time.Since(start))
-		}
-		dir, err := b.work()
+			return run(ctx, dir, append([]string{b.program, "inventory", "--side", "source"}, flags(dir, from, b.fresh())...))
+		})
 		if err != nil {
 			return err
 		}
-		u, err := run(ctx, dir, append([]string{b.program, "inventory", "--side", "source"}, flags(dir, from, b.fresh())...))
-		if err != nil {
-			return err
-		}
-		share := float64(limit) / float64(u.elapsed)
-		b.target(fmt.Sprintf("inventory of %s, all tiers, of the drain (%s, %s)", m.c.name, seconds(u.elapsed), seconds(limit)),
+		share := float64(limit.elapsed) / float64(u.elapsed)
+		b.target(fmt.Sprintf("inventory of %s, all tiers, of the drain (%s, %s)", m.c.name, seconds(u.elapsed), seconds(limit.elapsed)),
 			fmt.Sprintf("%.0f %%", 100*share), fmt.Sprintf("≥ %.0f %%", 100*m.want), share >= m.want)
 	}
 	return nil
+}
+
+// job is the whole job on one account: what each of its commands took.
+type job struct{ run, seal, again usage }
+
+func (j job) elapsed() time.Duration { return j.run.elapsed + j.seal.elapsed }
+
+// whole does the whole job, and the copy once more when there is nothing new.
+func (b *bench) whole(ctx context.Context, from side) (j job, err error) {
+	to := b.fresh()
+	defer func() { err = errors.Join(err, b.wipe(context.WithoutCancel(ctx), to)) }()
+	dir, err := b.work()
+	if err != nil {
+		return j, err
+	}
+	if j.run, err = run(ctx, dir, append([]string{b.program, "run"}, flags(dir, from, to)...)); err != nil {
+		return j, err
+	}
+	if j.seal, err = run(ctx, dir, []string{b.program, "seal", "--dir", dir}); err != nil {
+		return j, err
+	}
+	j.again, err = run(ctx, dir, append([]string{b.program, "copy"}, flags(dir, from, to)...))
+	return j, err
 }
 
 // proof measures the whole job on A, what it downloads, and a pass that finds
 // nothing new.
 func (b *bench) proof(ctx context.Context, limit time.Duration) (err error) {
 	c := corpusA(b.scale)
-	count, err := newRelay(b.source, 0)
+	from := b.sourceOf(c)
+	var best, peak job
+	for range b.rounds {
+		j, err := b.whole(ctx, from)
+		if err != nil {
+			return err
+		}
+		again := j.again.elapsed
+		if best.again.elapsed != 0 {
+			again = min(again, best.again.elapsed)
+		}
+		if best.elapsed() == 0 || j.elapsed() < best.elapsed() {
+			best = j
+		}
+		best.again.elapsed = again
+		peak.run.rss = max(peak.run.rss, j.run.rss, j.seal.rss)
+	}
+	ratio := float64(best.elapsed()) / float64(limit)
+	b.target(fmt.Sprintf("whole proof of a (run %s, seal %s) ÷ limit of the copy (%s)", seconds(best.run.elapsed), seconds(best.seal.elapsed), seconds(limit)),
+		fmt.Sprintf("%.1f", ratio), "≤ 4", ratio <= 4)
+	download, err := b.downloaded(ctx, from)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, count.close()) }()
-	from, to := b.sourceOf(c), b.fresh()
-	stored, _, err := b.stored(ctx, from)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.wipe(ctx, to)) }()
-	dir, err := b.work()
-	if err != nil {
-		return err
-	}
-	relayed := from
-	relayed.addr = count.addr()
-	whole, err := run(ctx, dir, append([]string{b.program, "run"}, flags(dir, relayed, to)...))
-	if err != nil {
-		return err
-	}
-	down := count.down.Load()
-	sealed, err := run(ctx, dir, []string{b.program, "seal", "--dir", dir})
-	if err != nil {
-		return err
-	}
-	again, err := run(ctx, dir, append([]string{b.program, "copy"}, flags(dir, relayed, to)...))
-	if err != nil {
-		return err
-	}
-	ratio := float64(whole.elapsed+sealed.elapsed) / float64(limit)
-	b.target(fmt.Sprintf("whole proof of a (run %s, seal %s) ÷ limit of the copy", seconds(whole.elapsed), seconds(sealed.elapsed)), fmt.Sprintf("%.1f", ratio), "≤ 4", ratio <= 4)
-	download := float64(down) / float64(stored)
-	b.target("octets downloaded from the source ÷ octets stored there", fmt.Sprintf("%.3f", download), "≤ 1.02", download <= 1.02)
-	per := again.elapsed.Seconds() * 10_000 / float64(c.messages)
+	b.target("octets downloaded from the source ÷ octets stored there", fmt.Sprintf("%.4f", download), "≤ 1.02", download <= 1.02)
+	per := best.again.elapsed.Seconds() * 10_000 / float64(c.messages)
 	b.target("a pass with nothing new, both sides, per 10,000 messages", fmt.Sprintf("%.2f s", per), "≤ 0.1 s", per <= 0.1)
-	rss := max(whole.rss, sealed.rss)
-	b.target("peak RSS of run and seal", megabytes(rss), "≤ 64 MB", rss <= 64<<20)
+	b.target("peak RSS of run and seal", megabytes(peak.run.rss), "≤ 67 MB", peak.run.rss <= 64<<20)
 	return nil
 }
 
-func (b *bench) stored(ctx context.Context, s side) (octets, messages int64, err error) {
-	messages, octets, err = drain(ctx, s, nil)
-	return octets, messages, err
+// downloaded is what the whole job receives from the source, as a share of what
+// is stored there. A relay counts, in a run that is not timed.
+func (b *bench) downloaded(ctx context.Context, from side) (share float64, err error) {
+	_, stored, err := b.drain(ctx, from)
+	if err != nil {
+		return 0, err
+	}
+	count, err := newRelay(b.source, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, count.close()) }()
+	to := b.fresh()
+	defer func() { err = errors.Join(err, b.wipe(context.WithoutCancel(ctx), to)) }()
+	dir, err := b.work()
+	if err != nil {
+		return 0, err
+	}
+	from.addr = count.addr()
+	if _, err := run(ctx, dir, append([]string{b.program, "run"}, flags(dir, from, to)...)); err != nil {
+		return 0, err
+	}
+	return float64(count.down.Load()) / float64(stored), nil
 }
 
 // growth copies one folder of ever more messages: the cost of a message must
 // not grow.
 func (b *bench) growth(ctx context.Context) (err error) {
-	b.printf("\n%-62s %10s   %-12s\n", "growth of one folder", "µs/message", "÷ the first")
+	b.printf("\n%-72s %10s   %-12s\n", "growth of one folder", "µs/message", "÷ the first")
 	first := 0.0
 	for _, n := range []int{scaled(1_000, b.scale), scaled(10_000, b.scale), scaled(100_000, b.scale)} {
 		c := corpusC(n)
 		c.name = fmt.Sprintf("grow%d", n)
-		if _, err := b.fill(ctx, c); err != nil {
+		if err := b.fill(ctx, c); err != nil {
 			return err
 		}
 		from, to := b.sourceOf(c), b.fresh()
@@ -310,7 +332,7 @@ func (b *bench) growth(ctx context.Context) (err error) {
 		if first == 0 {
 			first = each
 		}
-		b.printf("%-62s %10.0f   %.2f   peak RSS %s\n", fmt.Sprintf("%d messages in %s", n, seconds(u.elapsed)), each, each/first, megabytes(u.rss))
+		b.printf("%-72s %10.0f   %.2f   peak RSS %s\n", fmt.Sprintf("%d messages in %s", n, seconds(u.elapsed)), each, each/first, megabytes(u.rss))
 	}
 	for _, c := range []corpus{corpusA(b.scale), corpusB(b.scale), corpusC(scaled(1000, b.scale))} {
 		err = errors.Join(err, b.wipe(ctx, b.sourceOf(c)))

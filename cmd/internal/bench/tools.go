@@ -15,7 +15,8 @@ import (
 // usage is what one command took.
 type usage struct {
 	elapsed time.Duration
-	rss     int64 // peak resident set, octets
+	rss     int64  // peak resident set, octets
+	out     string // the end of what it printed
 }
 
 // tool is a program that copies an account from one server to another.
@@ -34,12 +35,12 @@ func run(ctx context.Context, dir string, argv []string, ok ...int) (usage, erro
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "MAILPROOF_BENCH_PW=pw", "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Env = append(os.Environ(), passwordEnv+"="+password, "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
 	err := cmd.Run()
-	u := usage{elapsed: time.Since(start)}
+	u := usage{elapsed: time.Since(start), out: string(out.data)}
 	if cmd.ProcessState != nil {
 		u.rss = peakRSS(cmd.ProcessState)
 	}
@@ -71,8 +72,8 @@ func (t *tail) Write(p []byte) (int, error) {
 // flags are mailproof's own, for an account on both sides.
 func flags(dir string, from, to side) []string {
 	address := func(s side) string { return fmt.Sprintf("imap://%s@%s?tls=none", s.user, s.addr) }
-	return []string{"--dir", dir, "--source", address(from), "--source-password", "env:MAILPROOF_BENCH_PW",
-		"--destination", address(to), "--destination-password", "env:MAILPROOF_BENCH_PW", "--progress", "off"}
+	return []string{"--dir", dir, "--source", address(from), "--source-password", "env:" + passwordEnv,
+		"--destination", address(to), "--destination-password", "env:" + passwordEnv, "--progress", "off"}
 }
 
 func mailproofTool(program string) tool {
