@@ -16,7 +16,7 @@ import (
 // UTF-8 if they are valid UTF-8, and as windows-1252 otherwise, which decodes
 // anything. The result is appended to dst.
 func toUTF8(dst []byte, name string, b []byte) (out []byte, clean bool) {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name = charsetName(name)
 	switch name {
 	case "", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit", "x-unknown", "default_charset":
 		declared := name == "utf-8" || name == "utf8"
@@ -44,6 +44,18 @@ func toUTF8(dst []byte, name string, b []byte) (out []byte, clean bool) {
 		return append(dst, b...), false
 	}
 	return windows1252(dst, b), false
+}
+
+func charsetName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// isASCIICharset reports whether octets below 0x80 are ASCII in a charset, so that
+// toUTF8 has nothing to do but to say that they are clean.
+func isASCIICharset(name string) bool {
+	switch charsetName(name) {
+	case "", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit", "x-unknown", "default_charset", "iso-8859-1", "latin1", "windows-1252", "cp1252":
+		return true
+	}
+	return false
 }
 
 // decodeNamed decodes in a charset that go-message knows, and fails where an
@@ -95,6 +107,13 @@ func windows1252(dst, b []byte) []byte {
 }
 
 func isASCII[T string | []byte](b T) bool {
+	for len(b) >= 8 {
+		c := b[:8]
+		if (c[0]|c[1]|c[2]|c[3]|c[4]|c[5]|c[6]|c[7])&0x80 != 0 {
+			return false
+		}
+		b = b[8:]
+	}
 	for i := 0; i < len(b); i++ {
 		if b[i] >= 0x80 {
 			return false

@@ -43,7 +43,9 @@ func short(h mailproof.Hash) (s mailproof.Short) {
 // 64 octets and mail comes in lines of 76.
 type digest struct {
 	h   hash.Hash
+	fed bool // h has had octets; if not, all of them are in buf
 	buf []byte
+	out mailproof.Hash // what Sum is given escapes
 }
 
 const digestBuffer = 16 << 10
@@ -51,23 +53,33 @@ const digestBuffer = 16 << 10
 func newDigest() *digest { return &digest{h: sha256.New(), buf: make([]byte, 0, digestBuffer)} }
 
 func (d *digest) reset() {
-	d.h.Reset()
+	if d.fed {
+		d.h.Reset()
+		d.fed = false
+	}
 	d.buf = d.buf[:0]
+}
+
+func (d *digest) feed(b []byte) {
+	d.h.Write(b)
+	d.fed = true
 }
 
 // room makes place for n octets (at most digestBuffer) in buf.
 func (d *digest) room(n int) {
 	if cap(d.buf)-len(d.buf) < n {
-		d.h.Write(d.buf)
+		d.feed(d.buf)
 		d.buf = d.buf[:0]
 	}
 }
 
 func (d *digest) write(b []byte) {
 	if len(b) > digestBuffer/2 {
-		d.h.Write(d.buf)
-		d.buf = d.buf[:0]
-		d.h.Write(b)
+		if len(d.buf) > 0 {
+			d.feed(d.buf)
+			d.buf = d.buf[:0]
+		}
+		d.feed(b)
 		return
 	}
 	d.room(len(b))
@@ -79,9 +91,28 @@ func (d *digest) writeByte(c byte) {
 	d.buf = append(d.buf, c)
 }
 
-func (d *digest) sum() (out mailproof.Hash) {
-	d.h.Write(d.buf)
+// writeLines writes lines with LF as their line end.
+func (d *digest) writeLines(r run) {
+	start := 0
+	for _, end := range r.ends {
+		line := r.octets[start:end]
+		start = int(end) + len(crlf)
+		if len(line) > digestBuffer/2 {
+			d.write(line)
+			d.writeByte('\n')
+			continue
+		}
+		d.room(len(line) + 1)
+		d.buf = append(append(d.buf, line...), '\n')
+	}
+}
+
+func (d *digest) sum() mailproof.Hash {
+	if !d.fed {
+		return sha256.Sum256(d.buf)
+	}
+	d.feed(d.buf)
 	d.buf = d.buf[:0]
-	d.h.Sum(out[:0])
-	return out
+	d.h.Sum(d.out[:0])
+	return d.out
 }

@@ -67,7 +67,7 @@ type leaf struct {
 	squeezed uint32
 	letters  uint32
 	nonASCII int64
-	sifted   [512]byte
+	sieve    sieve
 }
 
 func (l *leaf) begin(m *Hasher, k kind, enc transferEncoding) {
@@ -179,33 +179,33 @@ func (l *leaf) prefix(b []byte) {
 	}
 }
 
-// textClass says of every octet what it means for the checks of text.
-const (
-	classControl = 1 << iota // makes data binary
-	classSpace               // SP, HTAB, CR, LF
-	classLetter              // A-Z, a-z, 0-9
+// flush, textContent and beyond look at octets by means of tables: 1 stands for
+// what counts.
+var (
+	controlTable = tableOf(func(c byte) bool { // which text has not, but for old text files (FF) and ISO-2022 (ESC)
+		return c < 0x20 && !isLineSpace(c) && c != '\f' && c != 0x1b || c == 0x7f
+	})
+	inkTable    = tableOf(func(c byte) bool { return !isLineSpace(c) })
+	letterTable = tableOf(func(c byte) bool { return isLetter(c) || c >= '0' && c <= '9' })
 )
 
-var textClass = func() (t [256]byte) {
-	for c := range 0x20 {
-		t[c] = classControl
+func isLineSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+func tableOf(is func(byte) bool) *[256]byte {
+	var t [256]byte
+	for c := range t {
+		if is(byte(c)) {
+			t[c] = 1
+		}
 	}
-	t[0x7f] = classControl
-	for _, c := range []byte(" \t\r\n") {
-		t[c] = classSpace
-	}
-	t['\f'], t[0x1b] = 0, 0 // of old text files and of ISO-2022
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") {
-		t[c] = classLetter
-	}
-	return t
-}()
+	return &t
+}
 
 // textLike reports whether b has none of the control characters that text has
 // not.
 func textLike(b []byte) bool {
 	for _, c := range b {
-		if textClass[c]&classControl != 0 {
+		if controlTable[c] != 0 {
 			return false
 		}
 	}
@@ -223,25 +223,66 @@ func (l *leaf) marks(b []byte) {
 	l.countLetters(b)
 }
 
-func (l *leaf) squeeze(b []byte) { l.squeezed = l.sift(l.squeezed, b, classSpace, 0) }
-
-func (l *leaf) countLetters(b []byte) { l.letters = l.sift(l.letters, b, classLetter, classLetter) }
-
-// sift adds to a checksum the octets whose class has just these bits of mask.
-func (l *leaf) sift(crc uint32, b []byte, mask, want byte) uint32 {
-	buf := &l.sifted
-	n := 0
-	for _, c := range b {
-		buf[n] = c
-		if textClass[c]&mask == want {
-			n++
-		}
-		if n == len(buf) {
-			crc = crc32.Update(crc, castagnoli, buf[:])
-			n = 0
-		}
+func (l *leaf) squeeze(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), len(l.sieve))
+		l.squeezed = crc32.Update(l.squeezed, castagnoli, l.sieve[:sift(&l.sieve, b[:n], inkTable)])
+		b = b[n:]
 	}
-	return crc32.Update(crc, castagnoli, buf[:n])
+}
+
+func (l *leaf) countLetters(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), len(l.sieve))
+		l.letters = crc32.Update(l.letters, castagnoli, l.sieve[:sift(&l.sieve, b[:n], letterTable)])
+		b = b[n:]
+	}
+}
+
+// squeezeAndCount does both of octets that are characters: what was squeezed
+// out is no letter.
+func (l *leaf) squeezeAndCount(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), len(l.sieve))
+		rest := l.sieve[:sift(&l.sieve, b[:n], inkTable)]
+		l.squeezed = crc32.Update(l.squeezed, castagnoli, rest)
+		rest = l.sieve[:sift(&l.sieve, rest, letterTable)]
+		l.letters = crc32.Update(l.letters, castagnoli, rest)
+		b = b[n:]
+	}
+}
+
+// sieve is where octets are sifted: a power of two of them.
+type sieve [4 << 10]byte
+
+// sift copies the octets of src, as many as a sieve has at most, that are 1 in
+// the table, and returns their number. src may be the beginning of dst. Every
+// octet is copied and only then counted or not: words are so short that a
+// branch at each of their ends would cost more than all the copying.
+func sift(dst *sieve, src []byte, table *[256]byte) int {
+	const mask = len(dst) - 1 // changes no index, but spares its check
+	n := 0
+	for len(src) >= 8 {
+		s := src[:8]
+		c0, c1, c2, c3 := s[0], s[1], s[2], s[3]
+		c4, c5, c6, c7 := s[4], s[5], s[6], s[7]
+		n1 := n + int(table[c0])
+		n2 := n1 + int(table[c1])
+		n3 := n2 + int(table[c2])
+		n4 := n3 + int(table[c3])
+		n5 := n4 + int(table[c4])
+		n6 := n5 + int(table[c5])
+		n7 := n6 + int(table[c6])
+		dst[n&mask], dst[n1&mask], dst[n2&mask], dst[n3&mask] = c0, c1, c2, c3
+		dst[n4&mask], dst[n5&mask], dst[n6&mask], dst[n7&mask] = c4, c5, c6, c7
+		n = n7 + int(table[c7])
+		src = src[8:]
+	}
+	for _, c := range src {
+		dst[n&mask] = c
+		n += int(table[c])
+	}
+	return n
 }
 
 // eolRule is the rule for octets: line ends (CR* LF) as LF, those at the end

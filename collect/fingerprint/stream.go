@@ -35,6 +35,9 @@ type stream struct {
 	blanks int64 // blank lines held back: left off, if nothing follows
 	open   bool  // inside a line
 	nul    bool  // a NUL was met
+
+	singly int           // lines that were looked at and are no run
+	ends   [maxRun]int32 // of the lines of a run
 }
 
 func (s *stream) init(m *Hasher, depth, encoded int) {
@@ -42,7 +45,7 @@ func (s *stream) init(m *Hasher, depth, encoded int) {
 		s.buf = make([]byte, lineBuffer)
 	}
 	s.m = m
-	s.r, s.w, s.scan, s.raw, s.octets, s.crs, s.blanks, s.open, s.nul = 0, 0, 0, 0, 0, 0, 0, false, false
+	s.r, s.w, s.scan, s.raw, s.octets, s.crs, s.blanks, s.open, s.nul, s.singly = 0, 0, 0, 0, 0, 0, 0, false, false, 0
 	s.split.init(m, depth, encoded)
 }
 
@@ -64,6 +67,10 @@ func (s *stream) commit(n int) {
 	s.w += n
 	s.octets += int64(n)
 	for {
+		if r := s.run(); len(r.ends) > 0 {
+			s.lines(r)
+			continue
+		}
 		i := bytes.IndexByte(s.buf[s.scan:s.w], '\n')
 		if i < 0 {
 			break

@@ -16,6 +16,28 @@ var bom = []byte("\ufeff")
 // Hasher.text.
 func (l *leaf) textContent() canonical {
 	m := l.m
+	utf := l.characters()
+	text := canonicalLines(utf)
+	c := canonical{content: sha256.Sum256(text), size: int64(len(text))}
+	if l.kind == kindHTML && len(text) > 0 {
+		m.visible = visibleText(m.visible[:0], text)
+		c.visible = sha256.Sum256(m.visible)
+	}
+	if stubText(text) {
+		m.stubs++
+	}
+	m.utf8 = bounded(utf)
+	return c
+}
+
+// characters makes UTF-8 in NFC of Hasher.text, in Hasher.utf8, and the marks of
+// both.
+func (l *leaf) characters() []byte {
+	m := l.m
+	if isASCII(m.text) && isASCIICharset(l.charset) {
+		l.squeezeAndCount(m.text)
+		return append(m.utf8[:0], m.text...)
+	}
 	l.squeeze(m.text)
 	utf, clean := toUTF8(m.utf8[:0], l.charset, m.text)
 	if !clean {
@@ -29,17 +51,7 @@ func (l *leaf) textContent() canonical {
 			utf = norm.NFC.Bytes(utf)
 		}
 	}
-	text := canonicalLines(utf)
-	c := canonical{content: sha256.Sum256(text), size: int64(len(text))}
-	if l.kind == kindHTML && len(text) > 0 {
-		m.visible = visibleText(m.visible[:0], text)
-		c.visible = sha256.Sum256(m.visible)
-	}
-	if stubText(text) {
-		m.stubs++
-	}
-	m.utf8 = bounded(utf)
-	return c
+	return utf
 }
 
 // bounded keeps a buffer for the next message unless it grew beyond reason.
@@ -63,24 +75,34 @@ func countNonASCII(b []byte) int {
 // canonicalLines works in place: line ends (CR* LF) as LF, white space at the
 // end of each line, blank lines at the end and the quoting of "From " removed.
 func canonicalLines(b []byte) []byte {
-	out, end := b[:0], 0
-	for len(b) > 0 {
-		line, rest, found := bytes.Cut(b, []byte{'\n'})
-		if q := fromQuote(line); q > 0 {
-			line = line[q:]
+	n, end := 0, 0 // written, and written up to the last line that is not blank
+	for at := 0; at < len(b); {
+		line, lf := b[at:], false
+		if i := bytes.IndexByte(line, '\n'); i >= 0 {
+			line, lf = line[:i], true
+			at++
 		}
-		n := len(line)
-		for n > 0 && (line[n-1] == ' ' || line[n-1] == '\t' || line[n-1] == '\r') {
-			n--
+		at += len(line)
+		if len(line) > 0 && line[0] == '>' {
+			line = line[fromQuote(line):]
 		}
-		out = append(out, line[:n]...)
-		if n > 0 {
-			end = len(out)
+		if line = trimLine(line); len(line) > 0 {
+			n += copy(b[n:], line)
+			end = n
 		}
-		if found {
-			out = append(out, '\n')
+		if lf {
+			b[n] = '\n'
+			n++
 		}
-		b = rest
 	}
-	return out[:end]
+	return b[:end]
+}
+
+// trimLine removes the white space and the CRs at the end.
+func trimLine(line []byte) []byte {
+	n := len(line)
+	for n > 0 && (line[n-1] == ' ' || line[n-1] == '\t' || line[n-1] == '\r') {
+		n--
+	}
+	return line[:n]
 }
