@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -268,6 +269,7 @@ func FuzzDetail(f *testing.F) {
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var d Detail
+		checkCaption(t, b)
 		if d.UnmarshalBinary(b) != nil {
 			return
 		}
@@ -275,6 +277,54 @@ func FuzzDetail(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// checkCaption holds the caption of a detail against the whole of it: the same
+// error, or the same Message-ID and subject and nothing else.
+func checkCaption(t *testing.T, b []byte) {
+	t.Helper()
+	whole, caption := Detail{}, sampleDetail() // used again: nothing of before may stay
+	err, captionErr := whole.UnmarshalBinary(b), caption.UnmarshalCaption(b)
+	if fmt.Sprint(err) != fmt.Sprint(captionErr) {
+		t.Errorf("%x: %v of the whole, %v of the caption", b, err, captionErr)
+	}
+	if err != nil {
+		return
+	}
+	want := Detail{MessageID: whole.MessageID, Fields: []FieldDigest{}}
+	if f, ok := whole.Digest("subject"); ok {
+		want.Fields = []FieldDigest{{Name: f.Name, Value: f.Value}}
+	}
+	if !reflect.DeepEqual(caption, want) {
+		t.Errorf("%x:\n got %+v\nwant %+v", b, caption, want)
+	}
+}
+
+func TestDetailCaption(t *testing.T) {
+	named := append([]byte{detailVersion, 0, 2, 0, 7}, "subject\x03One"...) // by its name, where a code would do
+	named = append(append(named, 5), "\x03Two"...)
+	named = append(append(named, 0, 0), make([]byte, 16+2+1+1+1)...)
+	checkCaption(t, named)
+	if err := new(Detail).UnmarshalBinary(named); err != nil {
+		t.Errorf("two subjects: %v", err)
+	}
+	for _, d := range []Detail{{}, sampleDetail(), {MessageID: "<only@id>"}} {
+		b, err := d.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range len(b) + 1 {
+			checkCaption(t, b[:n])
+		}
+		checkCaption(t, append(b, 0))
+		for i := range b { // every octet damaged in turn
+			for _, flip := range []byte{0x01, 0x80, 0xff} {
+				damaged := slices.Clone(b)
+				damaged[i] ^= flip
+				checkCaption(t, damaged)
+			}
+		}
+	}
 }
 
 func TestEnumerationsRoundTrip(t *testing.T) {

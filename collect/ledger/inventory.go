@@ -161,18 +161,26 @@ func (inv *Inventory) eachMailbox(ctx context.Context, refs []mailboxRef, query 
 // Messages yields every message of the inventory with all that is known of it,
 // in the order of mailbox and UID.
 func (inv *Inventory) Messages(ctx context.Context) iter.Seq2[mailproof.Message, error] {
-	return inv.messages(ctx, inv.refs)
+	return inv.messages(ctx, inv.refs, (*mailproof.Detail).UnmarshalBinary)
 }
 
-// messages yields those of some mailboxes.
-func (inv *Inventory) messages(ctx context.Context, refs []mailboxRef) iter.Seq2[mailproof.Message, error] {
+// Captions is as [Inventory.Messages], for lists: of the detail there are the
+// Message-ID and the subject only, as [mailproof.Detail.UnmarshalCaption] reads
+// them, and they are valid until the next message.
+func (inv *Inventory) Captions(ctx context.Context) iter.Seq2[mailproof.Message, error] {
+	return inv.messages(ctx, inv.refs, (*mailproof.Detail).UnmarshalCaption)
+}
+
+// messages yields those of some mailboxes, with as much of the detail as read
+// takes.
+func (inv *Inventory) messages(ctx context.Context, refs []mailboxRef, read readDetail) iter.Seq2[mailproof.Message, error] {
 	return func(yield func(mailproof.Message, error) bool) {
 		goOn := true
 		query := inv.view.ofMailbox(inv.detailColumns, " LEFT JOIN detail d ON d.message = m.id")
-		d := inv.detailDecoder()
+		d := inv.detailDecoder(read)
+		var m mailproof.Message
 		err := inv.eachMailbox(ctx, refs, query, func(row scanFunc) error {
-			m, err := d.message(ctx, row)
-			if err != nil {
+			if err := d.message(ctx, row, &m); err != nil {
 				return err
 			}
 			if goOn = yield(m, nil); !goOn {
@@ -200,8 +208,7 @@ func (inv *Inventory) Message(ctx context.Context, id int64) (m mailproof.Messag
 	query := inv.view.ofMailbox(inv.detailColumns, " LEFT JOIN detail d ON d.message = m.id")
 	err = inv.r.each(ctx, query, []any{id, id}, func(row scanFunc) error {
 		found = true
-		m, err = inv.detailDecoder().message(ctx, row)
-		return err
+		return inv.detailDecoder((*mailproof.Detail).UnmarshalBinary).message(ctx, row, &m)
 	})
 	if _, known := inv.index[id>>32]; err == nil && (!found || !known) {
 		err = fmt.Errorf("message %d of %s %s: %w", id, inv.scan.Side, inv.scan.Account, ErrUnknown)
@@ -209,42 +216,46 @@ func (inv *Inventory) Message(ctx context.Context, id int64) (m mailproof.Messag
 	return m, explain(inv.r.path, err)
 }
 
+// readDetail reads a detail, or what is wanted of it.
+type readDetail func(into *mailproof.Detail, from []byte) error
+
 // detailDecoder reads the rows of [Inventory.detailColumns] one after the other.
 type detailDecoder struct {
 	*rowDecoder
-	detail sql.RawBytes
+	read   readDetail
+	column sql.RawBytes
+	detail mailproof.Detail
 }
 
-func (inv *Inventory) detailDecoder() *detailDecoder {
-	d := &detailDecoder{}
-	d.rowDecoder = inv.decoder(&d.detail)
+func (inv *Inventory) detailDecoder(read readDetail) *detailDecoder {
+	d := &detailDecoder{read: read}
+	d.rowDecoder = inv.decoder(&d.column)
 	return d
 }
 
-func (d *detailDecoder) message(ctx context.Context, scan scanFunc) (m mailproof.Message, err error) {
-	var r mailproof.Row
-	err = d.scan(scan)
-	if err == nil {
-		err = d.finish(ctx, func(row *mailproof.Row) error { r = *row; return nil })
+// message reads one row.
+func (d *detailDecoder) message(ctx context.Context, scan scanFunc, m *mailproof.Message) error {
+	if err := d.scan(scan); err != nil {
+		return err
 	}
-	if err != nil {
-		return m, err
+	if err := d.fill(ctx); err != nil {
+		return err
 	}
-	inv := d.inv
-	ref := inv.refs[r.Mailbox]
-	m = mailproof.Message{
+	inv, r := d.inv, &d.row
+	ref := &inv.refs[r.Mailbox]
+	*m = mailproof.Message{
 		MessageKey: mailproof.MessageKey{Side: inv.scan.Side, Account: inv.scan.Account, Mailbox: ref.scan.Name, UIDValidity: ref.scan.Before.UIDValidity, UID: r.UID},
 		Metadata:   mailproof.Metadata{UID: r.UID, Flags: r.Flags, InternalDate: r.InternalDate, Size: r.Size, GmailID: r.GmailID},
 		State:      r.State, Reason: r.Reason,
 	}
 	if r.State != mailproof.Read {
-		return m, nil
+		return nil
 	}
-	m.Fingerprint = mailproof.Fingerprint{Hashes: r.Hashes, Octets: r.Octets}
-	if err := m.Fingerprint.Detail.UnmarshalBinary(d.detail); err != nil {
-		return m, fmt.Errorf("%w: %w", ErrDamaged, err)
+	if err := d.read(&d.detail, d.column); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return m, nil
+	m.Fingerprint = mailproof.Fingerprint{Hashes: r.Hashes, Octets: r.Octets, Detail: d.detail}
+	return nil
 }
 
 // Close gives the snapshot free.

@@ -93,7 +93,15 @@ func (d *rowDecoder) content(b []byte, foreign bool) error {
 }
 
 // finish makes the row of the record and hands it to emit.
-func (d *rowDecoder) finish(ctx context.Context, emit func(*mailproof.Row) error) (err error) {
+func (d *rowDecoder) finish(ctx context.Context, emit func(*mailproof.Row) error) error {
+	if err := d.fill(ctx); err != nil {
+		return err
+	}
+	return emit(&d.row)
+}
+
+// fill makes the row of the record.
+func (d *rowDecoder) fill(ctx context.Context) (err error) {
 	r := &d.row
 	r.ID, r.Mailbox, r.UID, r.FirstPass = d.record.id, int(d.mailbox), uidOf(d.record.id), d.packed.firstPass()
 	r.Size, r.Octets, r.State, r.Reason, r.Hashes = d.size, d.octets, d.state, d.reason, d.hashes
@@ -107,9 +115,7 @@ func (d *rowDecoder) finish(ctx context.Context, emit func(*mailproof.Row) error
 	}
 	r.BaseFlags, r.HasBase = nil, d.base != 0
 	if r.HasBase {
-		if r.BaseFlags, err = d.inv.r.flagset(ctx, d.base); err != nil {
-			return err
-		}
+		r.BaseFlags, err = d.inv.r.flagset(ctx, d.base)
 	}
-	return emit(r)
+	return err
 }

@@ -56,8 +56,8 @@ func (l *Ledger) Seals(ctx context.Context) ([]Seal, error) {
 	return seals, err
 }
 
-// MessagesOf yields the messages of one mailbox, by its index in
-// [Inventory.Mailboxes], with all that is known of them, in the order of UIDs.
-func (inv *Inventory) MessagesOf(ctx context.Context, mailbox int) iter.Seq2[mailproof.Message, error] {
-	return inv.messages(ctx, inv.refs[mailbox:mailbox+1])
+// CaptionsOf is as [Inventory.Captions], of one mailbox, by its index in
+// [Inventory.Mailboxes].
+func (inv *Inventory) CaptionsOf(ctx context.Context, mailbox int) iter.Seq2[mailproof.Message, error] {
+	return inv.messages(ctx, inv.refs[mailbox:mailbox+1], (*mailproof.Detail).UnmarshalCaption)
 }

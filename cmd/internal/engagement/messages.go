@@ -234,10 +234,11 @@ func (e *Engagement) verdictLines(ctx context.Context, account string, src, dst 
 	return v, err
 }
 
-// detailed is an inventory that tells all that is known of its messages.
+// detailed is an inventory that tells what a list shows of its messages. The
+// detail of one is valid until the next.
 type detailed interface {
 	diff.Inventory
-	Messages(ctx context.Context) iter.Seq2[mailproof.Message, error]
+	Captions(ctx context.Context) iter.Seq2[mailproof.Message, error]
 }
 
 // of walks through an inventory beside the sorted lines that are about it.
@@ -259,7 +260,7 @@ func (v *verdictLines) of(ctx context.Context, inv, other diff.Inventory, lines 
 		for i := range mailboxes {
 			index[mailboxes[i].Name] = uint32(i)
 		}
-		for found, err := range with.Messages(ctx) {
+		for found, err := range with.Captions(ctx) {
 			if err != nil {
 				return false, err
 			}

@@ -205,7 +205,7 @@ func (s sealedInventory) Messages(ctx context.Context, folder int) iter.Seq2[mai
 	if s.scans[folder].Excluded != "" {
 		return func(func(mailproof.Message, error) bool) {}
 	}
-	return s.MessagesOf(ctx, folder)
+	return s.CaptionsOf(ctx, folder)
 }
 
 func (x *sealing) Verdicts(ctx context.Context, emit func(*evidence.Verdict) error) (err error) {
