@@ -9,17 +9,24 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mailproof/mailproof"
 )
 
 // Contents is what a bundle is made of. Accounts and folders may come in any
 // order; the messages of a folder ascend by UID.
+//
+// Both sides and the verdicts are read at the same time: Accounts, Inventory and
+// Verdicts are called from several goroutines at once. So are Exception and
+// Records, once all of those have returned.
 type Contents interface {
 	Accounts(ctx context.Context) ([]string, error)
 	// Inventory opens what is known of one side of an account; nil where it was
-	// never read. It is closed before the next one is opened.
+	// never read. It is closed before the next one of that side is opened.
 	Inventory(ctx context.Context, account string, side mailproof.Side) (Inventory, error)
 	// Verdicts hands over the verdict of every message of both sides, in any
 	// order.
@@ -140,7 +147,8 @@ type Options struct {
 	// Kept is where a Summary leaves the lines of its trees, for its maker to
 	// prove single messages from. It must not exist.
 	Kept string
-	// Progress is told the number of lines written so far; nil is told nothing.
+	// Progress is told the number of lines written so far, by one goroutine at a
+	// time; nil is told nothing.
 	Progress func(lines int64)
 	// runSize is the memory of one sort in octets; 0 is the default.
 	runSize int
@@ -234,29 +242,51 @@ func (o *Options) check() error {
 // builder builds one bundle.
 type builder struct {
 	Options
+	namer
 	from  Contents
-	alias *Pseudonyms // nil where the profile is Full
-	work  string      // for sorting
-	out   string      // the directory that becomes the bundle
-	files manifest    // of the payload
-	lines int64
+	work  string   // for sorting
+	out   string   // the directory that becomes the bundle
+	files manifest // of the payload
 	roots []Root
+
+	counting sync.Mutex
+	lines    int64
+}
+
+// namer gives names their printed form. One goroutine at a time may use it.
+type namer struct {
+	alias *Pseudonyms // nil where the profile is Full
+}
+
+func (o *Options) newNamer() (n namer, err error) {
+	if o.Profile != Full {
+		n.alias, err = NewPseudonyms(o.PseudonymKey)
+	}
+	return n, err
+}
+
+// of is the printed form of a name.
+func (n namer) of(field, value string) string {
+	if n.alias == nil {
+		return value
+	}
+	return n.alias.Of(field, value)
+}
+
+// plain is a text that may name anybody: it stands in a full bundle only.
+func (n namer) plain(s string) string {
+	if n.alias != nil {
+		return ""
+	}
+	return s
 }
 
 func (b *builder) build(ctx context.Context) (s Sealed, err error) {
-	if b.Profile != Full {
-		if b.alias, err = NewPseudonyms(b.PseudonymKey); err != nil {
-			return s, err
-		}
-	}
-	if err := b.buildTrees(ctx); err != nil {
+	if b.namer, err = b.newNamer(); err != nil {
 		return s, err
 	}
-	records, err := b.from.Records(ctx)
+	records, err := b.buildData(ctx)
 	if err != nil {
-		return s, err
-	}
-	if err := b.writeRecords(&records); err != nil {
 		return s, err
 	}
 	id, err := b.writeCheckpoints()
@@ -271,20 +301,38 @@ func (b *builder) build(ctx context.Context) (s Sealed, err error) {
 	return s, b.close(ctx, &s)
 }
 
-// step counts a line.
-func (b *builder) step() {
-	b.lines++
-	if b.Progress != nil && b.lines&0xfff == 0 {
-		b.Progress(b.lines)
+// buildData writes the payload but for the checkpoints: the trees of both sides
+// while the verdicts are found, then the tree of verdicts while the records are.
+func (b *builder) buildData(ctx context.Context) (records Records, err error) {
+	v, err := b.buildSides(ctx)
+	defer v.close()
+	if err != nil {
+		return records, err
 	}
+	var tree written
+	g, within := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		tree, err = b.buildVerdicts(within, v)
+		return err
+	})
+	g.Go(func() (err error) {
+		records, err = b.from.Records(ctx) // a report is read later on with this context
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return records, err
+	}
+	b.took(tree)
+	return records, b.writeRecords(&records)
 }
 
-// name is the printed form of an account's name.
-func (b *builder) name(field, value string) string {
-	if b.alias == nil {
-		return value
+// step counts a line.
+func (b *builder) step() {
+	b.counting.Lock()
+	defer b.counting.Unlock()
+	if b.lines++; b.Progress != nil && b.lines&0xfff == 0 {
+		b.Progress(b.lines)
 	}
-	return b.alias.Of(field, value)
 }
 
 // keepLines leaves the lines of a summary where its maker finds them.

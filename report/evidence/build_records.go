@@ -37,19 +37,11 @@ func (b *builder) writeRecords(r *Records) error {
 	return nil
 }
 
-// plain is a text that may name anybody: it stands in a full bundle only.
-func (b *builder) plain(s string) string {
-	if b.alias != nil {
-		return ""
-	}
-	return s
-}
-
 func (b *builder) dispositions(list []Decision) []line {
 	out := make([]line, len(list))
 	for i, d := range list {
 		out[i] = &dispositionLine{
-			Exception: d.Exception, Verdict: d.Verdict.String(), Disposition: d.Disposition.String(), By: b.name(FieldPerson, d.By), Why: b.plain(d.Why),
+			Exception: d.Exception, Verdict: d.Verdict.String(), Disposition: d.Disposition.String(), By: b.of(FieldPerson, d.By), Why: b.plain(d.Why),
 			At: timeText(d.At), Pass: int64(d.Pass),
 		}
 	}
@@ -60,8 +52,8 @@ func (b *builder) findingDecisions(list []FindingDecision) []line {
 	out := make([]line, len(list))
 	for i, d := range list {
 		out[i] = &findingDecisionLine{
-			Check: d.Check, Subject: b.name(d.Field, d.Subject), Outcome: d.Outcome.String(), Observed: b.plain(d.Observed), Disposition: d.Disposition.String(),
-			By: b.name(FieldPerson, d.By), Why: b.plain(d.Why), At: timeText(d.At),
+			Check: d.Check, Subject: b.of(d.Field, d.Subject), Outcome: d.Outcome.String(), Observed: b.plain(d.Observed), Disposition: d.Disposition.String(),
+			By: b.of(FieldPerson, d.By), Why: b.plain(d.Why), At: timeText(d.At),
 		}
 	}
 	return out
@@ -70,7 +62,7 @@ func (b *builder) findingDecisions(list []FindingDecision) []line {
 func (b *builder) attestations(list []mailproof.Attestation) []line {
 	out := make([]line, len(list))
 	for i, a := range list {
-		out[i] = &attestationLine{Step: a.Step, By: b.name(FieldPerson, a.By), Note: b.plain(a.Note), Withdrawn: a.Withdrawn, NotApplicable: a.NotApplicable, At: timeText(a.When)}
+		out[i] = &attestationLine{Step: a.Step, By: b.of(FieldPerson, a.By), Note: b.plain(a.Note), Withdrawn: a.Withdrawn, NotApplicable: a.NotApplicable, At: timeText(a.When)}
 	}
 	return out
 }
@@ -81,9 +73,9 @@ func (b *builder) deletions(list []Deletion) []line {
 	out := make([]line, len(list))
 	for i, d := range list {
 		out[i] = &deletionLine{
-			Pass: int64(d.Pass), Account: b.name(FieldAccount, d.Destination.Account), Folder: b.name(FieldFolder, d.Destination.Mailbox),
-			UIDValidity: int64(d.Destination.UIDValidity), UID: int64(d.Destination.UID), T0: b.name(FieldT0, d.T0.String()), Octets: d.Octets,
-			SourceFolder: b.name(FieldFolder, d.Source.Mailbox), SourceValidity: int64(d.Source.UIDValidity), SourceUID: int64(d.Source.UID),
+			Pass: int64(d.Pass), Account: b.of(FieldAccount, d.Destination.Account), Folder: b.of(FieldFolder, d.Destination.Mailbox),
+			UIDValidity: int64(d.Destination.UIDValidity), UID: int64(d.Destination.UID), T0: b.of(FieldT0, d.T0.String()), Octets: d.Octets,
+			SourceFolder: b.of(FieldFolder, d.Source.Mailbox), SourceValidity: int64(d.Source.UIDValidity), SourceUID: int64(d.Source.UID),
 			CopiedBy: int64(d.CopiedBy), State: d.State, Reason: b.plain(d.Reason), Finished: timeText(d.Finished),
 		}
 	}
@@ -94,13 +86,13 @@ func (b *builder) dns(r *Records) []line {
 	var out []line
 	for _, f := range r.Findings {
 		out = append(out, &findingLine{
-			Kind: kindFinding, Domain: b.name(FieldDomain, f.Domain), Phase: f.Phase.String(), Check: f.Check, Outcome: f.Outcome.String(),
+			Kind: kindFinding, Domain: b.of(FieldDomain, f.Domain), Phase: f.Phase.String(), Check: f.Check, Outcome: f.Outcome.String(),
 			Expected: b.plain(f.Expected), Observed: b.plain(f.Observed), Reference: f.Reference, Remedy: b.plain(f.Remedy), Time: timeText(f.Time),
 		})
 	}
 	for _, o := range r.Observations {
 		l := &observationLine{
-			Kind: kindObservation, Domain: b.name(FieldDomain, o.Domain), Time: timeText(o.Time), Question: b.plain(o.Question), Type: o.Type,
+			Kind: kindObservation, Domain: b.of(FieldDomain, o.Domain), Time: timeText(o.Time), Question: b.plain(o.Question), Type: o.Type,
 			Server: b.plain(o.Server), Role: o.Role, Network: o.Network, RCode: o.RCode, AA: o.AA, AD: o.AD,
 			MinTTL: int64(o.MinTTL), MaxTTL: int64(o.MaxTTL), Error: b.plain(o.Error), Millis: max(o.Millis, 0),
 		}

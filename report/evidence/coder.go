@@ -24,8 +24,14 @@ type coder struct {
 
 // encode appends the line of v to buf, without a line feed.
 func encode(buf []byte, v line) []byte {
-	c := coder{buf: buf}
-	v.fields(&c)
+	var c coder
+	return c.encode(buf, v)
+}
+
+// encode is as the function of that name, for many lines one after the other.
+func (c *coder) encode(buf []byte, v line) []byte {
+	*c = coder{buf: buf}
+	v.fields(c)
 	return append(c.buf, '}')
 }
 
@@ -225,23 +231,29 @@ var shortEscapes = [256]byte{'"': '"', '\\': '\\', '\b': 'b', '\t': 't', '\n': '
 // other octets.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
+	plain := 0 // from here on s stands as it is
 	for i := 0; i < len(s); {
 		ch := s[i]
-		switch {
-		case shortEscapes[ch] != 0:
-			b = append(b, '\\', shortEscapes[ch])
-		case ch < ' ':
-			b = append(b, '\\', 'u', '0', '0', hexDigits[ch>>4], hexDigits[ch&15])
-		case ch < utf8.RuneSelf:
-			b = append(b, ch)
-		default:
-			r, n := utf8.DecodeRuneInString(s[i:])
-			b = utf8.AppendRune(b, r)
-			i += n
+		if ch >= ' ' && ch < utf8.RuneSelf && ch != '"' && ch != '\\' {
+			i++
 			continue
 		}
-		i++
+		b = append(b, s[plain:i]...)
+		n := 1
+		switch {
+		case ch >= utf8.RuneSelf:
+			var r rune
+			r, n = utf8.DecodeRuneInString(s[i:])
+			b = utf8.AppendRune(b, r)
+		case shortEscapes[ch] != 0:
+			b = append(b, '\\', shortEscapes[ch])
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[ch>>4], hexDigits[ch&15])
+		}
+		i += n
+		plain = i
 	}
+	b = append(b, s[plain:]...)
 	return append(b, '"')
 }
 

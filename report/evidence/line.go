@@ -341,12 +341,14 @@ func (p position) String() string {
 // MIH is the EDRM message identification hash of a Message-ID with its angle
 // brackets, case preserved: a hint for finding the message in an e-discovery
 // platform, and never proof that two messages are equal.
-func MIH(messageID string) string {
+func MIH(messageID string) string { return string(appendMIH(nil, messageID)) }
+
+func appendMIH(b []byte, messageID string) []byte {
 	if messageID == "" {
-		return ""
+		return b
 	}
 	sum := md5.Sum([]byte(messageID))
-	return hex.EncodeToString(sum[:])
+	return hex.AppendEncode(b, sum[:])
 }
 
 func timeText(t time.Time) string {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"errors"
@@ -19,19 +20,29 @@ import (
 type sorter struct {
 	dir   string
 	limit int // octets of one run
-	arena []byte
-	refs  []ref
-	runs  []*os.File
+	// arena holds the records of a run, in pieces: one that grew would be there
+	// twice while it moves. Pieces before filled are full, those behind it are
+	// kept for the next run.
+	arena  [][]byte
+	filled int
+	size   int // octets of the records in the arena
+	refs   []ref
+	runs   []*os.File
 }
 
-// ref is a record in the arena.
-type ref struct{ at, key, end int } // key and value are arena[at:key] and arena[key:end]
+// ref is a record in the arena: key and value are [at:key] and [key:end] of its
+// piece.
+type ref struct{ piece, at, key, end uint32 }
 
-// defaultRun is the memory of one sorter's run in octets.
-const defaultRun = 48 << 20
-
-// refSize is what a reference costs beside its record.
-const refSize = 24
+const (
+	// defaultRun is the memory of one sorter's run in octets.
+	defaultRun = 48 << 20
+	// pieceSize is the size of a piece of the arena; a record that is longer has
+	// a piece of its own.
+	pieceSize = 256 << 10
+	// refSize is what a reference costs beside its record.
+	refSize = 16
+)
 
 func newSorter(dir string, limit int) *sorter {
 	if limit <= 0 {
@@ -42,19 +53,40 @@ func newSorter(dir string, limit int) *sorter {
 
 // add takes a record; both slices are copied.
 func (s *sorter) add(key, value []byte) error {
-	at := len(s.arena)
-	s.arena = append(s.arena, key...)
-	s.arena = append(s.arena, value...)
-	s.refs = append(s.refs, ref{at, at + len(key), len(s.arena)})
-	if len(s.arena)+len(s.refs)*refSize < s.limit {
+	p := s.room(len(key) + len(value))
+	at := len(*p)
+	*p = append(append(*p, key...), value...)
+	s.refs = append(s.refs, ref{uint32(s.filled), uint32(at), uint32(at + len(key)), uint32(len(*p))})
+	s.size += len(key) + len(value)
+	if s.size+len(s.refs)*refSize < s.limit {
 		return nil
 	}
 	return s.spill()
 }
 
-func (s *sorter) sortRun() {
-	slices.SortStableFunc(s.refs, func(a, b ref) int { return bytes.Compare(s.arena[a.at:a.key], s.arena[b.at:b.key]) })
+// room returns the piece in which so many octets have room.
+func (s *sorter) room(n int) *[]byte {
+	if s.filled < len(s.arena) && len(s.arena[s.filled]) > 0 && cap(s.arena[s.filled])-len(s.arena[s.filled]) < n {
+		s.filled++
+	}
+	if s.filled == len(s.arena) {
+		s.arena = append(s.arena, make([]byte, 0, max(pieceSize, n)))
+	}
+	p := &s.arena[s.filled]
+	if cap(*p) < n { // an empty one of before
+		*p = make([]byte, 0, n)
+	}
+	return p
 }
+
+func (s *sorter) sortRun() {
+	slices.SortFunc(s.refs, func(a, b ref) int {
+		return cmp.Or(bytes.Compare(s.key(a), s.key(b)), cmp.Compare(a.piece, b.piece), cmp.Compare(a.at, b.at)) // as they came
+	})
+}
+
+func (s *sorter) key(r ref) []byte   { return s.arena[r.piece][r.at:r.key] }
+func (s *sorter) value(r ref) []byte { return s.arena[r.piece][r.key:r.end] }
 
 func (s *sorter) spill() (err error) {
 	s.sortRun()
@@ -71,11 +103,14 @@ func (s *sorter) spill() (err error) {
 		if _, err := w.Write(head[:n]); err != nil {
 			return fmt.Errorf("sort: %w", err)
 		}
-		if _, err := w.Write(s.arena[r.at:r.end]); err != nil {
+		if _, err := w.Write(s.arena[r.piece][r.at:r.end]); err != nil {
 			return fmt.Errorf("sort: %w", err)
 		}
 	}
-	s.arena, s.refs = s.arena[:0], s.refs[:0]
+	for i := range s.arena {
+		s.arena[i] = s.arena[i][:0]
+	}
+	s.filled, s.size, s.refs = 0, 0, s.refs[:0]
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("sort: %w", err)
 	}
@@ -88,7 +123,7 @@ func (s *sorter) each(f func(key, value []byte) error) error {
 	if len(s.runs) == 0 {
 		s.sortRun()
 		for _, r := range s.refs {
-			if err := f(s.arena[r.at:r.key], s.arena[r.key:r.end]); err != nil {
+			if err := f(s.key(r), s.value(r)); err != nil {
 				return err
 			}
 		}

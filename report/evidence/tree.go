@@ -12,6 +12,25 @@ import (
 // emptyRoot is the root of a tree without leaves (RFC 6962 §2.1).
 var emptyRoot = tlog.Hash(sha256.Sum256(nil))
 
+// The octets that keep leaves and nodes apart (RFC 6962 §2.1).
+const (
+	leafPrefix = 0
+	nodePrefix = 1
+)
+
+// leafHash is tlog.RecordHash of a line that has leafPrefix before it already:
+// it takes no memory.
+func leafHash(prefixed []byte) tlog.Hash { return sha256.Sum256(prefixed) }
+
+// nodeHash is tlog.NodeHash, and takes no memory.
+func nodeHash(left, right tlog.Hash) tlog.Hash {
+	var b [1 + 2*sha256.Size]byte
+	b[0] = nodePrefix
+	copy(b[1:], left[:])
+	copy(b[1+sha256.Size:], right[:])
+	return sha256.Sum256(b[:])
+}
+
 // tree computes a root leaf by leaf (RFC 6962 §2.1) and keeps one hash for each
 // bit of the number of leaves.
 type tree struct {
@@ -23,7 +42,7 @@ func (t *tree) add(leaf tlog.Hash) {
 	h := leaf
 	for n := t.size; n&1 == 1; n >>= 1 {
 		last := len(t.forest) - 1
-		h = tlog.NodeHash(t.forest[last], h)
+		h = nodeHash(t.forest[last], h)
 		t.forest = t.forest[:last]
 	}
 	t.forest = append(t.forest, h)
@@ -37,7 +56,7 @@ func (t *tree) root() tlog.Hash {
 	last := len(t.forest) - 1
 	h := t.forest[last]
 	for i := last - 1; i >= 0; i-- {
-		h = tlog.NodeHash(t.forest[i], h)
+		h = nodeHash(t.forest[i], h)
 	}
 	return h
 }

@@ -1,6 +1,7 @@
 package engagement
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -66,38 +67,75 @@ func (e *Engagement) Seal(ctx context.Context, o SealOptions) (evidence.Sealed, 
 		case <-ctx.Done():
 		}
 	}()
-	if err := e.historyHolds(ctx, o.Told); err != nil {
+	h := e.startHistory(ctx, cancel)
+	s, x, err := e.buildBundle(ctx, o, h)
+	// What the history says comes first: a build that failed may have met what
+	// somebody changed.
+	told, broken := h.wait()
+	if told != "" && o.Told != nil {
+		o.Told(told)
+	}
+	if err := cmp.Or(broken, err); err != nil {
 		return none, nil, err
 	}
-	x := &sealing{e: e, o: o, exceptions: map[mailproof.MessageKey]string{}}
+	return s, x.document, e.ledger.RecordSeal(ctx, sealOf(s))
+}
+
+// buildBundle writes the bundle, beside the check of the history.
+func (e *Engagement) buildBundle(ctx context.Context, o SealOptions, h *historyCheck) (s evidence.Sealed, x *sealing, err error) {
+	x = &sealing{e: e, o: o, history: h, exceptions: map[mailproof.MessageKey]string{}}
 	build := evidence.Options{
 		Dir: o.Out, Profile: o.Profile, Key: o.Key, Tool: e.Tool, Timestamp: o.Timestamp, Kept: o.Kept, Progress: o.Progress,
 	}
 	if o.Profile != evidence.Full {
 		m, err := openReveal(o.Reveal)
 		if err != nil {
-			return none, nil, err
+			return s, x, err
 		}
 		x.reveal, build.PseudonymKey = m, m.key
 	}
 	if err := x.plan(ctx); err != nil {
-		return none, nil, err
+		return s, x, err
 	}
-	s, err := evidence.Build(ctx, x, build)
-	if err != nil {
-		return none, nil, err
-	}
-	return s, x.document, e.ledger.RecordSeal(ctx, sealOf(s))
+	s, err = evidence.Build(ctx, x, build)
+	return s, x, err
+}
+
+// historyCheck is historyHolds under way: it reads the whole ledger, as the
+// building of a bundle does, and the one takes as long as the other.
+type historyCheck struct {
+	done chan struct{}
+	told string
+	err  error
+}
+
+// startHistory begins the check. One that fails stops everything else: nothing
+// is sealed before the check has come to its end ([sealing.Records] waits).
+func (e *Engagement) startHistory(ctx context.Context, stop func()) *historyCheck {
+	h := &historyCheck{done: make(chan struct{})}
+	go func() {
+		defer close(h.done)
+		if h.told, h.err = e.historyHolds(ctx); h.err != nil {
+			stop()
+		}
+	}()
+	return h
+}
+
+// wait returns what the user should know, and why the history does not hold.
+func (h *historyCheck) wait() (told string, err error) {
+	<-h.done
+	return h.told, h.err
 }
 
 // historyHolds computes the ledger's chain anew: what was changed in the file
 // since it was written is not sealed as if it had been found, and neither is a
 // word or a finished pass that no link holds, as nothing tells since when it is
-// there. A pass that was cut off has no link yet, and gets it.
-func (e *Engagement) historyHolds(ctx context.Context, told func(string)) error {
+// there. A pass that was cut off has no link yet, and gets it; told says so.
+func (e *Engagement) historyHolds(ctx context.Context) (told string, err error) {
 	v, err := e.ledger.VerifyChain(ctx, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !v.Whole() {
 		bad := v.Bad[0]
@@ -108,30 +146,27 @@ func (e *Engagement) historyHolds(ctx context.Context, told func(string)) error 
 		if len(bad.What) > 0 {
 			what += ": " + bad.What[0]
 		}
-		return fmt.Errorf("%w: %s", ErrHistory, what)
+		return "", fmt.Errorf("%w: %s", ErrHistory, what)
 	}
 	if v.Words > 0 {
-		return fmt.Errorf("%w: %s of decisions, attestations or probes", ErrUnlinked, terminal.Of(v.Words, "row", "rows"))
+		return "", fmt.Errorf("%w: %s of decisions, attestations or probes", ErrUnlinked, terminal.Of(v.Words, "row", "rows"))
 	}
 	if len(v.Open) == 0 {
-		return nil
+		return "", nil
 	}
 	passes, err := e.ledger.Passes(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, p := range passes {
 		if p.State != mailproof.PassRunning && slices.Contains(v.Open, p.ID) {
-			return fmt.Errorf("%w: pass %d, which ended %s", ErrUnlinked, p.ID, terminal.Time(p.Finished))
+			return "", fmt.Errorf("%w: pass %d, which ended %s", ErrUnlinked, p.ID, terminal.Time(p.Finished))
 		}
 	}
 	if err := e.ledger.Link(ctx); err != nil {
-		return err
+		return "", err
 	}
-	if told != nil {
-		told(terminal.Of(int64(len(v.Open)), "pass", "passes") + " cut off before the end had no link in the history: taken in as it stands")
-	}
-	return nil
+	return terminal.Of(int64(len(v.Open)), "pass", "passes") + " cut off before the end had no link in the history: taken in as it stands", nil
 }
 
 func sealOf(s evidence.Sealed) ledger.Seal {
@@ -153,6 +188,7 @@ func (e *Engagement) Seals(ctx context.Context) ([]ledger.Seal, error) { return 
 type sealing struct {
 	e          *Engagement
 	o          SealOptions
+	history    *historyCheck
 	reveal     *revealMap // nil where the profile is Full
 	comparison Comparison
 	document   *report.Document
@@ -259,9 +295,13 @@ func (x *sealing) plan(ctx context.Context) error {
 
 func (x *sealing) Exception(k mailproof.MessageKey) string { return x.exceptions[k] }
 
-// Records takes the document along, which the report is rendered from.
+// Records takes the document along, which the report is rendered from. It waits
+// for the history, whose links are among the records.
 func (x *sealing) Records(ctx context.Context) (evidence.Records, error) {
 	var r evidence.Records
+	if _, err := x.history.wait(); err != nil {
+		return r, err
+	}
 	d, err := x.e.Document(ctx, x.comparison)
 	if err != nil {
 		return r, err

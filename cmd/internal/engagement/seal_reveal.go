@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/mailproof/mailproof/report/evidence"
 )
@@ -44,7 +45,9 @@ type revealMap struct {
 	path    string
 	key     []byte
 	bundles []string
-	values  map[[2]string]bool
+
+	mu     sync.Mutex // both sides of a bundle are read at the same time
+	values map[[2]string]bool
 }
 
 // ErrReveal says that a reveal map cannot be used.
@@ -101,6 +104,8 @@ func readReveal(path string) (*revealMap, error) {
 
 func (m *revealMap) add(field, value string) {
 	if m != nil && value != "" {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.values[[2]string{field, value}] = true
 	}
 }
