@@ -66,6 +66,9 @@ func autoconfigRecord(d *dossier) []mailproof.Finding {
 			c.removeAll(append(append([]dns.RR(nil), x.records...), aliasOf(v, x)...))
 			return ruling{d.byPhase(info, info, warn), "", c.String()}
 		}
+		if err := d.blind(d.cfg.OldProfile, x, v.Name); err != nil && !d.cfg.OldProfile.IsZero() {
+			return ruling{unknown, x.text() + ": " + err.Error(), askAgain}
+		}
 		return ruling{outcome: pass}
 	})
 	return expecting(f, "autoconfig not at the old provider")
@@ -76,7 +79,7 @@ func (d *dossier) judgeAutoconfig(f *fetched) mailproof.Finding {
 	g := mailproof.Finding{Outcome: pass, Expected: "no configuration at the old provider", Observed: f.text()}
 	bad := d.byPhase(info, info, warn)
 	switch {
-	case f.isTimeout():
+	case f.unanswered():
 		g.Outcome, g.Remedy = unknown, askAgain
 	case f.err != nil: // clients go on to the next place
 	case f.isRedirect():

@@ -1,6 +1,7 @@
 package dnsaudit
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sort"
@@ -95,6 +96,26 @@ func (d *dossier) isAddressOf(p Profile, a netip.Addr) bool {
 	return false
 }
 
+// blind is why it cannot be told whether a variant leads to a provider: its
+// aliases, or the addresses of the hosts that the profile names, could not be
+// looked up. It is nil where that is known; of aliases that lead in a circle it
+// is known that they lead nowhere.
+func (d *dossier) blind(p Profile, x variant, name string) error {
+	if h := d.host(name); x.alias != "" && h.four.Err != nil && h.six.Err != nil && !errors.Is(h.four.Err, errAliases) {
+		return h.missed()
+	}
+	if len(x.records) == 0 {
+		return nil
+	}
+	for _, target := range p.Autodiscover.CNAME {
+		h := d.host(dns.CanonicalName(expand(target, d.domain)))
+		if err := h.four.Err; err != nil && !errors.Is(err, errNotAsked) {
+			return fmt.Errorf("%s: %w", display(h.name), err)
+		}
+	}
+	return nil
+}
+
 // adWanted writes what the profile expects, for people.
 func adWanted(p Profile, domain string) string {
 	var parts []string
@@ -157,6 +178,8 @@ func adTarget(d *dossier) []mailproof.Finding {
 			return ruling{outcome: pass}
 		case d.belongsToOld(x, host.Name):
 			return ruling{wrong, "", d.adRemedy()}
+		case p.Autodiscover.stated() && d.blind(p, x, host.Name) != nil:
+			return ruling{unknown, x.text() + ": " + d.blind(p, x, host.Name).Error(), askAgain}
 		case !p.Autodiscover.stated():
 			return ruling{info, x.text(), "state where Autodiscover of " + p.Title() + " should lead in a profile to have it checked"}
 		}
@@ -225,11 +248,7 @@ func (x variant) targets() []string {
 func adConflict(d *dossier) []mailproof.Finding {
 	p := d.cfg.Profile
 	host, srv := d.autodiscover(), d.autodiscoverSRV()
-	services, answered := srv.first()
-	if !answered {
-		return expecting(srv.judge(func(variant) ruling { return ruling{} }), "one way to Autodiscover")
-	}
-	f := host.judge(func(x variant) ruling {
+	beside := func(x, services variant) ruling {
 		targets := services.targets()
 		if len(targets) == 0 || len(x.records) == 0 && x.alias == "" {
 			return ruling{outcome: pass}
@@ -240,6 +259,9 @@ func adConflict(d *dossier) []mailproof.Finding {
 		if byHost == bySRV && (byHost || same) {
 			return ruling{outcome: pass}
 		}
+		if err := d.blind(p, x, host.Name); err != nil && !byHost {
+			return ruling{unknown, x.text() + ": " + err.Error(), askAgain}
+		}
 		var c change
 		if bySRV {
 			c.removeAll(append(append([]dns.RR(nil), x.records...), aliasOf(host, x)...))
@@ -247,6 +269,13 @@ func adConflict(d *dossier) []mailproof.Finding {
 			c.removeAll(services.records)
 		}
 		return ruling{fail, fmt.Sprintf("%s is %s, but the SRV record leads to %s: the earlier step wins", display(host.Name), x.text(), strings.Join(targets, ", ")), c.String()}
+	}
+	f := host.judge(func(x variant) ruling {
+		f := srv.judge(func(services variant) ruling { return beside(x, services) })
+		if f.Outcome == pass {
+			return ruling{outcome: pass}
+		}
+		return ruling{f.Outcome, f.Observed, f.Remedy}
 	})
 	return expecting(f, "one way to Autodiscover")
 }

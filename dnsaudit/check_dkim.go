@@ -154,6 +154,10 @@ func dkimKey(d *dossier) []mailproof.Finding {
 	for _, s := range d.cfg.Profile.DKIM {
 		name := d.selectorName(s.Selector)
 		got := d.keys[name]
+		if v := d.view(name, dns.TypeTXT); !v.exists() && (len(v.variants()) == 0 || len(v.unasked()) > 0) {
+			out = append(out, mailproof.Finding{Outcome: unknown, Expected: "one RSA key of 2048 bits or more at " + display(name), Observed: display(name) + ": " + v.observed(), Remedy: askAgain})
+			continue
+		}
 		if len(got.Records) == 0 && got.Err == nil {
 			continue
 		}

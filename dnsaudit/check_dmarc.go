@@ -236,6 +236,9 @@ func dmarcReports(d *dossier) []mailproof.Finding {
 		c.create(v.Name, dns.TypeTXT, `"v=DMARC1; p=none; rua=mailto:<address for reports>"`)
 		return ruling{fail, display(v.Name) + " is an alias at the old provider: " + display(x.alias), c.String()}
 	})
+	if err := d.dmarc.err; err != nil && worse(unknown, f.Outcome) {
+		f.Outcome, f.Remedy, f.Observed = unknown, askAgain, "_dmarc."+display(d.dmarc.at)+": "+err.Error()
+	}
 	out := expecting(f, expected)
 	for _, r := range d.reports {
 		g := mailproof.Finding{Outcome: pass, Expected: expected, Observed: "reports to " + r.address}

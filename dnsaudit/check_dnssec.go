@@ -101,6 +101,9 @@ func dnssecDS(d *dossier) []mailproof.Finding {
 	f := ds.judge(func(x variant) ruling {
 		if len(x.records) == 0 {
 			text := "no DS record and no key: the zone is not signed"
+			if len(keys.variants()) == 0 || len(keys.unasked()) > 0 {
+				text = "no DS record: nobody validates"
+			}
 			if keys.exists() {
 				return ruling{info, "the zone has keys but the parent has no DS record: nobody validates", ""}
 			}

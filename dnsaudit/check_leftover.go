@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/dnsaudit/spf"
 )
 
 var leftoverChecks = []check{
@@ -42,7 +43,7 @@ func leftovers(d *dossier) []mailproof.Finding {
 		return one(unknown, expected, d.zoneErr.Error(), askAgain)
 	}
 	found := d.sweep()
-	silent := d.silentViews()
+	silent := append(d.silentViews(), d.silentElsewhere()...)
 	if len(found) == 0 {
 		if len(silent) > 0 {
 			return one(unknown, expected, "not answered: "+shorten(strings.Join(silent, "; ")), askAgain)
@@ -119,6 +120,34 @@ func (d *dossier) silentViews() []string {
 		v := d.view(k.name, k.qtype)
 		if len(v.unasked()) > 0 || len(v.variants()) == 0 {
 			out = append(out, display(k.name)+" "+typeName(k.qtype))
+		}
+	}
+	return out
+}
+
+// silentElsewhere is what else could not be told: included policies, what web
+// servers answer, and the addresses by which the old provider is known.
+func (d *dossier) silentElsewhere() []string {
+	var out []string
+	for _, p := range d.policies {
+		for n := range p.tree.Nodes {
+			if n.Problem == spf.Unanswered {
+				out = union(out, []string{"the SPF policy of " + display(n.Domain)})
+			}
+		}
+	}
+	probes := []*fetched{&d.web.sts}
+	for i := range d.web.autoconfig {
+		probes = append(probes, &d.web.autoconfig[i])
+	}
+	for _, f := range probes {
+		if f.unanswered() {
+			out = append(out, f.url)
+		}
+	}
+	for _, name := range d.cfg.OldProfile.namedHosts(d.domain) {
+		if d.host(name).missed() != nil {
+			out = append(out, "the addresses of "+display(name)+" at "+d.cfg.OldProfile.Title())
 		}
 	}
 	return out

@@ -343,7 +343,7 @@ func mxPrivate(d *dossier) []mailproof.Finding {
 				return ruling{fail, fmt.Sprintf("%s has %s, %s", display(e.host), a, why), addressLine(e.host)}
 			}
 		}
-		if err := h.err(); err != nil && e.host != "." && !isIPName(e.host) {
+		if err := h.missed(); err != nil && e.host != "." && !isIPName(e.host) {
 			return ruling{unknown, display(e.host) + ": " + err.Error(), askAgain}
 		}
 		return ruling{outcome: pass}
@@ -446,15 +446,17 @@ func mxReverse(d *dossier) []mailproof.Finding {
 		if d.cfg.Profile.owns(e.host, d.domain) && !dns.IsSubDomain(d.domain, e.host) || d.cfg.OldProfile.owns(e.host, d.domain) && !dns.IsSubDomain(d.domain, e.host) {
 			outcome = info // the provider's business
 		}
-		for a, names := range h.names {
+		for _, a := range h.addresses() {
+			names, looked := h.names[a]
 			switch {
+			case !looked:
 			case len(names) == 0:
 				return ruling{outcome, fmt.Sprintf("%s has no reverse name", a), reverseLine(a, e.host)}
 			case !h.back[a] && !h.lost:
 				return ruling{outcome, fmt.Sprintf("%s is called %s, which does not lead back to it", a, strings.Join(names, ", ")), reverseLine(a, e.host)}
 			}
 		}
-		if err := h.err(); h.lost || err != nil && e.host != "." && !isIPName(e.host) {
+		if err := h.missed(); h.lost || err != nil && e.host != "." && !isIPName(e.host) {
 			if outcome == info {
 				return ruling{info, "the reverse names of " + display(e.host) + " could not be looked up", ""}
 			}

@@ -26,6 +26,8 @@ func mxCertificate(d *dossier) []mailproof.Finding {
 	}
 	bad := warn
 	switch p, _, problem := d.stsProblem(); {
+	case d.stsRecord() == "" && d.stsUnknown():
+		bad = unknown
 	case d.stsRecord() == "":
 	case problem != "":
 		bad = unknown // what it costs depends on a policy that is not known
@@ -52,6 +54,10 @@ func mxCertificate(d *dossier) []mailproof.Finding {
 			f.Outcome = outcome
 		}
 		seen = append(seen, fmt.Sprintf("%s: %s", display(host), oneLine(text)))
+	}
+	if len(d.mx().unasked()) > 0 && worse(unknown, f.Outcome) { // it may have other exchanges
+		f.Outcome = unknown
+		seen, remedies = append(seen, d.mx().observed()), union(remedies, []string{askAgain})
 	}
 	f.Observed, f.Remedy = strings.Join(seen, "; "), strings.Join(remedies, "\n")
 	return []mailproof.Finding{f}

@@ -58,6 +58,9 @@ func eachNode(t *spf.Tree, rule func(*spf.Node) ruling) ruling {
 	var seen, remedies []string
 	for n := range t.Nodes {
 		r := rule(n)
+		if r.outcome == pass && (n.Problem == spf.Unanswered || n.Problem == spf.TooLarge) {
+			r = ruling{unknown, display(n.Domain) + ": " + whyUnknown(n), askAgain}
+		}
 		if worse(r.outcome, worst.outcome) {
 			worst.outcome = r.outcome
 		}
@@ -70,6 +73,13 @@ func eachNode(t *spf.Tree, rule func(*spf.Node) ruling) ruling {
 	}
 	worst.observed, worst.remedy = strings.Join(seen, "; "), strings.Join(remedies, "\n")
 	return worst
+}
+
+func whyUnknown(n *spf.Node) string {
+	if n.Err != nil {
+		return n.Err.Error()
+	}
+	return string(n.Problem)
 }
 
 func spfMany(d *dossier) []mailproof.Finding {
@@ -206,6 +216,17 @@ func hasUnanswered(t *spf.Tree) bool {
 	return false
 }
 
+// hasUnknownPolicy reports whether the policy of an included domain is not
+// known; addresses that are not known change no policy.
+func hasUnknownPolicy(t *spf.Tree) bool {
+	for n := range t.Nodes {
+		if n.Problem == spf.Unanswered || n.Problem == spf.TooLarge {
+			return true
+		}
+	}
+	return false
+}
+
 // heaviest names the terms of the domain's own record by what they cost.
 func heaviest(t *spf.Tree) string {
 	var parts []string
@@ -252,6 +273,11 @@ func spfMX(d *dossier) []mailproof.Finding {
 			for _, term := range n.Terms {
 				if term.MXCount > spf.MaxMX {
 					return ruling{fail, fmt.Sprintf("%s in the policy of %s leads to %d exchanges", term.Text, display(n.Domain), term.MXCount), "write the addresses out as ip4 and ip6 in place of " + term.Text}
+				}
+			}
+			for _, term := range n.Terms {
+				if term.Kind == spf.MX && term.MXCount == 0 && (term.Problem == spf.Unanswered || term.Problem == spf.TooLarge) {
+					return ruling{unknown, fmt.Sprintf("%s in the policy of %s: %s", term.Text, display(n.Domain), term.Problem), askAgain}
 				}
 			}
 			return ruling{outcome: pass}
@@ -375,7 +401,12 @@ func spfSize(d *dossier) []mailproof.Finding {
 }
 
 func spfType99(d *dossier) []mailproof.Finding {
-	f := d.view(d.domain, dns.TypeSPF).judge(func(x variant) ruling {
+	const expected = "no record of type SPF"
+	v := d.view(d.domain, dns.TypeSPF)
+	if v.unknownType() {
+		return one(pass, expected, v.observed(), "")
+	}
+	f := v.judge(func(x variant) ruling {
 		if len(x.records) == 0 {
 			return ruling{outcome: pass}
 		}
@@ -383,7 +414,7 @@ func spfType99(d *dossier) []mailproof.Finding {
 		c.removeAll(x.records)
 		return ruling{warn, "", c.String()}
 	})
-	return expecting(f, "no record of type SPF")
+	return expecting(f, expected)
 }
 
 // names reports whether the policy has an entry of a profile, in its own
@@ -448,7 +479,7 @@ func (d *dossier) spfHas(p Profile) []mailproof.Finding {
 			return ruling{outcome, "no SPF record", c.String() + otherRegions(p, d.domain)}
 		case namesAny(tree, p.SPF, d.domain):
 			return ruling{pass, strings.Join(records, " | "), ""}
-		case hasUnanswered(tree):
+		case hasUnknownPolicy(tree):
 			return ruling{unknown, strings.Join(records, " | ") + ": a branch could not be looked up", askAgain}
 		}
 		fix := d.rewriteSPF(x, func(terms []string) []string { return insertTerm(terms, add) })
@@ -491,7 +522,13 @@ func spfOld(d *dossier) []mailproof.Finding {
 	}
 	f := d.txt().judge(func(x variant) ruling {
 		tree, ok := d.policyOf(x)
-		if !ok || !namesAny(tree, foreign, d.domain) {
+		switch {
+		case !ok:
+			return ruling{unknown, "more differing policies than are looked into", askAgain}
+		case namesAny(tree, foreign, d.domain):
+		case hasUnknownPolicy(tree):
+			return ruling{unknown, strings.Join(spfRecords(x), " | ") + ": a branch could not be looked up", askAgain}
+		default:
 			return ruling{outcome: pass}
 		}
 		fix := d.rewriteSPF(x, func(terms []string) []string {

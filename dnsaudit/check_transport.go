@@ -1,10 +1,12 @@
 package dnsaudit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,10 +28,44 @@ var transportChecks = []check{
 
 func (d *dossier) stsView() *View { return d.view("_mta-sts."+d.domain, dns.TypeTXT) }
 
+// gatherBehind follows the aliases at which the records of MTA-STS and TLS
+// reports may stand (RFC 8461 §3.1 has them followed).
+func (d *dossier) gatherBehind(ctx context.Context) {
+	d.behind = map[string]Lookup{}
+	for _, name := range []string{"_mta-sts." + d.domain, "_smtp._tls." + d.domain} {
+		for _, x := range d.view(name, dns.TypeTXT).variants() {
+			if x.alias != "" {
+				d.behind[name] = d.net.lookup(ctx, question{domain: d.domain, name: name, qtype: dns.TypeTXT, role: roleAuthoritative}, 0)
+			}
+		}
+	}
+}
+
+// textsOf returns the TXT records of a variant, or those behind its alias, or
+// why those are not known.
+func (d *dossier) textsOf(v *View, x variant) ([]string, error) {
+	if x.alias == "" || len(x.records) > 0 {
+		return x.texts(), nil
+	}
+	got, asked := d.behind[v.Name]
+	switch {
+	case !asked, got.Err == nil && !slices.Contains(got.Aliases, x.alias):
+		return nil, fmt.Errorf("%s: %w", display(x.alias), errNotAsked) // the servers differ
+	case got.Err != nil:
+		return nil, got.Err
+	}
+	return variant{records: got.Records}.texts(), nil
+}
+
 // stsRecord returns the MTA-STS record that the servers have, or "".
 func (d *dossier) stsRecord() string {
-	for _, x := range d.stsView().variants() {
-		for _, t := range x.texts() {
+	v := d.stsView()
+	for _, x := range v.variants() {
+		texts, err := d.textsOf(v, x)
+		if err != nil {
+			continue // withoutSTS says so
+		}
+		for _, t := range texts {
 			if strings.HasPrefix(strings.ReplaceAll(t, " ", ""), "v=STSv1;") {
 				return t
 			}
@@ -41,8 +77,17 @@ func (d *dossier) stsRecord() string {
 // withoutSTS is the finding where there is no record, or where it is not known
 // whether there is one.
 func (d *dossier) withoutSTS() []mailproof.Finding {
-	return expecting(d.stsView().judge(func(variant) ruling { return ruling{pass, "no MTA-STS", ""} }), "")
+	v := d.stsView()
+	return expecting(v.judge(func(x variant) ruling {
+		if _, err := d.textsOf(v, x); err != nil {
+			return ruling{unknown, x.text() + ": " + err.Error(), askAgain}
+		}
+		return ruling{pass, "no MTA-STS", ""}
+	}), "")
 }
+
+// stsUnknown reports whether it is not known whether there is a record.
+func (d *dossier) stsUnknown() bool { return worstOf(d.withoutSTS()) != pass }
 
 // stsPolicy is a policy file (RFC 8461 §3.2).
 type stsPolicy struct {
@@ -110,7 +155,7 @@ func (d *dossier) stsProblem() (stsPolicy, mailproof.Outcome, string) {
 	switch {
 	case !f.asked:
 		return stsPolicy{}, unknown, "the policy was not fetched"
-	case f.isTimeout():
+	case f.unanswered():
 		return stsPolicy{}, unknown, f.text()
 	case f.err != nil, f.status != http.StatusOK:
 		return stsPolicy{}, fail, f.text()
@@ -173,6 +218,9 @@ func stsMX(d *dossier) []mailproof.Finding {
 		}
 	}
 	observed := fmt.Sprintf("mode %s, mx %s", p.mode, strings.Join(p.mx, ", "))
+	if mx := d.mx(); (len(mx.variants()) == 0 || len(mx.unasked()) > 0) && (len(bad) == 0 || worse(unknown, severity)) {
+		return one(unknown, expected, observed+"; the exchanges are not known: "+mx.observed(), askAgain)
+	}
 	if len(bad) == 0 {
 		return one(pass, expected, observed, "")
 	}
@@ -240,7 +288,7 @@ func (d *dossier) earlierSTS() (body, id string) {
 		case o.Domain != display(d.domain) || o.Error != "":
 		case o.Role == roleHTTP && o.Question == want && len(o.Records) > 0 && o.Records[0] == "status 200" && at >= bodyAt:
 			body, bodyAt = strings.Join(o.Records, "\n"), at
-		case o.Role == roleAuthoritative && o.Question == "_mta-sts."+display(d.domain) && o.Type == "TXT" && at >= idAt:
+		case o.Role == roleAuthoritative && d.isPolicyRecord(o) && at >= idAt:
 			for _, line := range o.Records {
 				if _, text, ok := strings.Cut(line, " IN TXT "); ok {
 					id, idAt = tags(strings.Trim(text, `"`))["id"], at
@@ -249,6 +297,14 @@ func (d *dossier) earlierSTS() (body, id string) {
 		}
 	}
 	return body, id
+}
+
+// isPolicyRecord reports whether an observation is of the MTA-STS record, at its
+// own name or behind its alias.
+func (d *dossier) isPolicyRecord(o mailproof.Observation) bool {
+	name := dns.CanonicalName(o.Question)
+	own := "_mta-sts." + d.domain
+	return o.Type == "TXT" && (name == own || slices.Contains(d.behind[own].Aliases, name))
 }
 
 func stsAge(d *dossier) []mailproof.Finding {
@@ -271,7 +327,11 @@ func tlsReports(d *dossier) []mailproof.Finding {
 	old := d.cfg.OldProfile
 	needed := d.stsRecord() != "" || d.hasTLSA()
 	f := v.judge(func(x variant) ruling {
-		for _, t := range x.texts() {
+		texts, err := d.textsOf(v, x)
+		if err != nil {
+			return ruling{unknown, x.text() + ": " + err.Error(), askAgain}
+		}
+		for _, t := range texts {
 			if !strings.HasPrefix(strings.ReplaceAll(t, " ", ""), "v=TLSRPTv1;") {
 				continue
 			}
@@ -282,7 +342,11 @@ func tlsReports(d *dossier) []mailproof.Finding {
 			}
 			return ruling{pass, t, ""}
 		}
-		if !needed {
+		switch {
+		case needed:
+		case d.stsUnknown() || d.tlsaErr(d.mxHosts()) != nil || len(d.mx().variants()) == 0:
+			return ruling{unknown, "no TLS reports; whether there is MTA-STS or DANE is not known", askAgain}
+		default:
 			return ruling{info, "no TLS reports, and neither MTA-STS nor DANE", ""}
 		}
 		var c change
@@ -313,29 +377,47 @@ func (d *dossier) hasTLSA() bool {
 	return false
 }
 
-// authenticated reports whether a listed resolver validated the MX records.
-func (d *dossier) authenticated() bool {
-	for _, r := range d.mx().Samples {
-		if usable(r) && r.AD {
-			return true
+// tlsaErr is why the TLSA records of one of the hosts are not known.
+func (d *dossier) tlsaErr(hosts []string) error {
+	for _, host := range hosts {
+		if err := d.host(host).tlsa.Err; err != nil && host != "." && !isIPName(host) {
+			return fmt.Errorf("the TLSA records of %s: %w", display(host), err)
 		}
 	}
-	return false
+	return nil
+}
+
+// authenticated reports whether a listed resolver validated the MX records, and
+// whether any resolver told them.
+func (d *dossier) authenticated() (valid, told bool) {
+	for _, r := range d.mx().Samples {
+		told = told || usable(r)
+		valid = valid || usable(r) && r.AD
+	}
+	return valid, told
 }
 
 func daneMatch(d *dossier) []mailproof.Finding {
 	var out []mailproof.Finding
 	for _, host := range d.mxHosts() {
 		h := d.host(host)
+		f := mailproof.Finding{Expected: "a certificate at " + display(host) + " that fits its TLSA records"}
+		if err := d.tlsaErr([]string{host}); err != nil {
+			f.Outcome, f.Observed, f.Remedy = unknown, err.Error(), askAgain
+			out = append(out, f)
+			continue
+		}
 		if len(h.tlsa.Records) == 0 {
 			continue
 		}
-		f := mailproof.Finding{Expected: "a certificate at " + display(host) + " that fits its TLSA records"}
 		cert, probed := d.tls[host]
+		valid, told := d.authenticated()
 		switch {
 		case len(d.net.resolvers) == 0:
 			f.Outcome, f.Observed = info, display(host)+" has TLSA records; whether they are signed is not known without a validating resolver"
-		case !d.authenticated():
+		case !told:
+			f.Outcome, f.Observed, f.Remedy = unknown, display(host)+" has TLSA records; no resolver tells whether the MX records are signed", "make sure that the resolvers can be reached, then run the check again"
+		case !valid:
 			f.Outcome, f.Observed = info, display(host)+" has TLSA records, but the MX records are not validated: senders do not use DANE"
 		case !probed:
 			f.Outcome, f.Observed, f.Remedy = unknown, display(host)+" has TLSA records; its certificate was not asked for", "run the check with the SMTP probe"
@@ -377,7 +459,8 @@ func daneCutover(d *dossier) []mailproof.Finding {
 	var oldHas, newHas bool
 	var broken []string
 	keeper := d.cfg.Profile.keepsMX()
-	for _, host := range union(d.mxHosts(), d.expectedHosts()) {
+	hosts := union(d.mxHosts(), d.expectedHosts())
+	for _, host := range hosts {
 		tlsa := d.host(host).tlsa
 		if tlsa.RCode == dns.RcodeServerFailure {
 			broken = append(broken, display(host))
@@ -395,6 +478,10 @@ func daneCutover(d *dossier) []mailproof.Finding {
 		return one(fail, expected, "SERVFAIL for the TLSA records of "+strings.Join(broken, ", ")+": senders defer their mail", "make the name servers of these hosts answer for _25._tcp")
 	case len(d.mx().variants()) == 0:
 		return one(unknown, expected, d.mx().observed(), askAgain)
+	case !newHas && d.tlsaErr(hosts) != nil:
+		return one(unknown, expected, d.tlsaErr(hosts).Error(), askAgain)
+	case !newHas && len(d.mx().unasked()) > 0:
+		return one(unknown, expected, d.mx().observed(), askAgain)
 	case oldHas && !newHas:
 		return one(warn, expected, "the exchanges of today have TLSA records, those of "+keeper.Title()+" have none", "tell the owner of the domain that DANE ends with the cut-over")
 	}
@@ -407,7 +494,7 @@ func adRoot(d *dossier) []mailproof.Finding {
 	switch {
 	case !f.asked:
 		return notProbed(expected)
-	case f.isTimeout():
+	case f.unanswered():
 		return one(unknown, expected, f.text(), askAgain)
 	case f.err != nil || !f.looksLikeAutodiscover():
 		return one(pass, expected, f.text(), "")
@@ -431,7 +518,16 @@ func adCertificate(d *dossier) []mailproof.Finding {
 	for _, target := range d.serviceTargets() {
 		out = append(out, d.serviceCertificate(target)...)
 	}
-	return out
+	return append(out, d.targetsUnknown("a valid certificate for every host that the SRV record names")...)
+}
+
+// targetsUnknown is the finding where a server did not tell which hosts the SRV
+// record of Autodiscover names.
+func (d *dossier) targetsUnknown(expected string) []mailproof.Finding {
+	if v := d.autodiscoverSRV(); len(v.variants()) == 0 || len(v.unasked()) > 0 {
+		return one(unknown, expected, display(v.Name)+": "+v.observed(), askAgain)
+	}
+	return nil
 }
 
 // hostCertificate: whoever shows no certificate at all may show a bad one
@@ -505,7 +601,7 @@ func adRedirect(d *dossier) []mailproof.Finding {
 		switch {
 		case !f.asked:
 			return notProbed(expected)
-		case f.isTimeout():
+		case f.unanswered():
 			out = append(out, one(unknown, expected, f.text(), askAgain)...)
 			continue
 		case f.err != nil || !f.isRedirect():
@@ -522,5 +618,5 @@ func adRedirect(d *dossier) []mailproof.Finding {
 			out = append(out, one(pass, expected, f.text(), "")...)
 		}
 	}
-	return out
+	return append(out, d.targetsUnknown(expected)...)
 }

@@ -108,6 +108,11 @@ func nsLame(d *dossier) []mailproof.Finding {
 		worst = fail
 		lines = append(lines, display(name)+": no address")
 	}
+	for _, why := range d.zone.unlooked {
+		if lines = append(lines, why); worst == pass {
+			worst = unknown
+		}
+	}
 	switch {
 	case silent == len(hosts):
 		worst = fail
@@ -248,8 +253,11 @@ func nsRecords(d *dossier) []mailproof.Finding {
 		if len(v.variants()) > 1 {
 			differ = append(differ, fmt.Sprintf("%s %s: %s", display(k.name), typeName(k.qtype), v.observed()))
 		}
+		if len(v.variants()) == 0 && !v.unknownType() {
+			silent = union(silent, []string{display(k.name) + " " + typeName(k.qtype) + ": " + v.observed()})
+		}
 		for _, r := range v.unasked() {
-			silent = union(silent, []string{r.Server.String() + ": " + r.Err.Error()})
+			silent = union(silent, []string{r.Server.String() + ": " + state(r)})
 		}
 	}
 	serials := d.serials()
@@ -431,9 +439,12 @@ func (d *dossier) eachToChange(expected string, rule func(*View) ruling) []mailp
 		switch {
 		case len(v.variants()) == 0:
 			out = append(out, mailproof.Finding{Outcome: unknown, Expected: expected, Observed: display(v.Name) + " " + typeName(v.Type) + ": " + v.observed(), Remedy: askAgain})
-		case !v.exists():
+		case !v.exists() && len(v.unasked()) == 0:
 		default:
-			r := rule(v)
+			r := ruling{outcome: pass, observed: display(v.Name) + " " + typeName(v.Type)}
+			if v.exists() {
+				r = rule(v)
+			}
 			if silent := v.unasked(); len(silent) > 0 && worse(unknown, r.outcome) {
 				r = ruling{unknown, r.observed + "; " + v.observed(), askAgain}
 			}
@@ -465,7 +476,7 @@ func ttlMixed(d *dossier) []mailproof.Finding {
 	var out []mailproof.Finding
 	for _, k := range d.watched() {
 		v := d.view(k.name, k.qtype)
-		if !v.exists() {
+		if v.Err != nil || !v.exists() && len(v.variants()) > 0 && len(v.unasked()) == 0 {
 			continue
 		}
 		f := v.judge(func(x variant) ruling {
@@ -480,9 +491,6 @@ func ttlMixed(d *dossier) []mailproof.Finding {
 		})
 		f.Expected = "one TTL for the records of a set"
 		out = append(out, f)
-	}
-	if len(out) == 0 && d.mx().Err == nil && len(d.mx().variants()) == 0 {
-		return one(unknown, "one TTL for the records of a set", d.mx().observed(), askAgain)
 	}
 	return out
 }

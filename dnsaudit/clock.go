@@ -2,6 +2,7 @@ package dnsaudit
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -37,6 +38,13 @@ type sighting struct {
 	ttl   uint32
 }
 
+// isSighting reports whether an observation shows what an authoritative server
+// holds. An error code does not, whatever bits stand beside it: a server that
+// says SERVFAIL with authority has not changed the record.
+func isSighting(o mailproof.Observation) bool {
+	return o.Role == roleAuthoritative && o.Error == "" && o.AA && (o.RCode == "NOERROR" || o.RCode == "NXDOMAIN")
+}
+
 // runGap parts the observations of one audit from those of the next.
 const runGap = 10 * time.Second
 
@@ -46,7 +54,7 @@ func (d *dossier) timeline(k lookupKey) map[string][]sighting {
 	out := map[string][]sighting{}
 	domain, name, qtype := display(d.domain), display(k.name), typeName(k.qtype)
 	for _, o := range d.cfg.History {
-		if o.Role != roleAuthoritative || o.Error != "" || !o.AA || !strings.EqualFold(o.Domain, domain) ||
+		if !isSighting(o) || !strings.EqualFold(o.Domain, domain) ||
 			!strings.EqualFold(o.Question, name) || o.Type != qtype || !o.Time.Before(d.now) {
 			continue
 		}
@@ -193,7 +201,7 @@ func (d *dossier) settled(v *View) (value, why string) {
 		return "", "no server answered"
 	case len(variants) > 1:
 		return "", "the servers differ"
-	case len(v.unasked()) > 0:
+	case slices.ContainsFunc(v.Replies, func(r Reply) bool { return !conclusive(r) }):
 		return "", "not every server answered"
 	}
 	for _, r := range v.Replies {

@@ -3,7 +3,9 @@ package dnsaudit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -40,6 +42,7 @@ type dossier struct {
 	hosts    map[string]*host
 	policies []policy
 	keys     map[string]Lookup // DKIM keys by name, behind aliases
+	behind   map[string]Lookup // TXT records behind the aliases of MTA-STS and TLS reports, by name
 	dmarc    dmarcPolicy
 	reports  []reportAddress
 	signed   map[lookupKey]*View // with signatures
@@ -82,12 +85,26 @@ func (h *host) alias() string {
 	return ""
 }
 
-// err is why the addresses are not known, if neither look-up found any.
+// missed is why there may be addresses that are not known: a look-up failed. It
+// is nil where DNS told all there are, none included.
+func (h *host) missed() error {
+	four, six := h.four.Err, h.six.Err
+	switch {
+	case six == nil, four != nil && four.Error() == six.Error():
+		return four
+	case four == nil:
+		return six
+	}
+	return fmt.Errorf("%w; %w", four, six)
+}
+
+// err is why no address is known; nil where one is, or where DNS says that
+// there is none.
 func (h *host) err() error {
 	if len(h.four.Records)+len(h.six.Records) > 0 {
 		return nil
 	}
-	return errors.Join(h.four.Err, h.six.Err)
+	return h.missed()
 }
 
 // policy is the SPF policy as some of the servers have it.
@@ -116,7 +133,7 @@ func (d *dossier) host(name string) *host {
 	if h := d.hosts[name]; h != nil {
 		return h
 	}
-	return &host{name: name, four: Lookup{Err: errNotAsked}, six: Lookup{Err: errNotAsked}}
+	return &host{name: name, four: Lookup{Err: errNotAsked}, six: Lookup{Err: errNotAsked}, tlsa: Lookup{Err: errNotAsked}}
 }
 
 // gather asks everything that the checks want to know.
@@ -128,6 +145,7 @@ func (d *dossier) gather(ctx context.Context) {
 	}
 	if d.zoneErr == nil {
 		d.gatherViews(ctx, d.questions())
+		d.markWithheld()
 		d.gatherDS(ctx)
 		d.gatherSigned(ctx)
 	}
@@ -137,6 +155,7 @@ func (d *dossier) gather(ctx context.Context) {
 		d.sample(ctx)
 	}
 	d.gatherReports(ctx)
+	d.gatherBehind(ctx)
 	d.gatherWeb(ctx)
 	d.gatherTLS(ctx)
 	d.safe = d.clock()
@@ -219,6 +238,26 @@ func (d *dossier) askAll(ctx context.Context, q question) *View {
 		z = d.net.remember(child)
 	}
 	return &View{Name: q.name, Type: q.qtype, Err: errors.New("too many referrals")}
+}
+
+// markWithheld marks the errors of servers that serve the zone: those may hold
+// what they did not tell. A server that gives nothing else than errors holds
+// nothing, and is the business of ns.lame. NOTIMP and FORMERR are answers of a
+// kind: the server does not know the type, and so has no such record.
+func (d *dossier) markWithheld() {
+	serves := map[Server]bool{}
+	for k, v := range d.views {
+		for _, r := range v.Replies {
+			serves[r.Server] = serves[r.Server] || conclusive(r) && dns.IsSubDomain(d.domain, k.name)
+		}
+	}
+	for k, v := range d.views {
+		for i := range v.Replies {
+			r := &v.Replies[i]
+			known := r.RCode != dns.RcodeNotImplemented && r.RCode != dns.RcodeFormatError
+			r.Withheld = r.Err == nil && known && !conclusive(*r) && serves[r.Server] && dns.IsSubDomain(d.domain, k.name)
+		}
+	}
 }
 
 // askServers asks all of them at once; the resolver bounds the sockets.
@@ -314,12 +353,15 @@ func (d *dossier) gatherHosts(ctx context.Context) {
 		names = union(names, d.cfg.OldProfile.namedHosts(d.domain)) // their addresses, for the sweep
 	}
 	names = names[:min(len(names), maxHosts)]
-	mx := d.mxHosts()
+	mx, expected := d.mxHosts(), d.expectedHosts()
 	var g errgroup.Group
 	g.SetLimit(parallelQuestions)
 	for _, name := range names {
 		g.Go(func() error {
-			h := d.lookHost(ctx, name, len(missing([]string{name}, mx)) == 0)
+			h := d.lookHost(ctx, name, slices.Contains(mx, name))
+			if !slices.Contains(mx, name) && slices.Contains(expected, name) {
+				h.tlsa = d.tlsaOf(ctx, name)
+			}
 			d.mu.Lock()
 			d.hosts[name] = h
 			d.mu.Unlock()
@@ -355,12 +397,17 @@ func (d *dossier) lookHost(ctx context.Context, name string, exchange bool) *hos
 	if !exchange {
 		return h
 	}
-	h.tlsa = ask("_25._tcp."+name, dns.TypeTLSA)
+	h.tlsa = d.tlsaOf(ctx, name)
 	addrs := h.addresses()
 	for _, a := range addrs[:min(len(addrs), maxReverse)] {
 		d.reverse(ctx, h, a)
 	}
 	return h
+}
+
+// tlsaOf asks for the TLSA records of an exchange (RFC 7672 §2.2).
+func (d *dossier) tlsaOf(ctx context.Context, host string) Lookup {
+	return d.net.lookup(ctx, question{domain: d.domain, name: "_25._tcp." + host, qtype: dns.TypeTLSA, role: roleAuthoritative}, 0)
 }
 
 // reverse looks up the names of an address and whether one leads back to it.

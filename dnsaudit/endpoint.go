@@ -35,6 +35,7 @@ func ParseEndpoint(text string) (from, to string, err error) {
 type route struct {
 	endpoint netip.AddrPort
 	addrs    []netip.Addr
+	missed   error // why there may be further addresses; nil where DNS told all
 }
 
 func (d *dossier) routeTo(ctx context.Context, host, port string) (route, error) {
@@ -45,8 +46,7 @@ func (d *dossier) routeTo(ctx context.Context, host, port string) (route, error)
 		}
 		return route{endpoint: at}, nil
 	}
-	addrs, err := d.addressesOf(ctx, host)
-	return route{addrs: addrs}, err
+	return d.addressesOf(ctx, host)
 }
 
 // dialRoute opens a connection, and says which address was used.

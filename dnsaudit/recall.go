@@ -124,7 +124,7 @@ func (d *dossier) recalled(name string, qtype uint16) Lookup {
 		out.Aliases = append(out.Aliases, x.alias)
 		name = x.alias
 	}
-	out.Err = errors.New("too many aliases")
+	out.Err = errAliases
 	return out
 }
 

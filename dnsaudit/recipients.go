@@ -318,6 +318,9 @@ func (p *prober) exchanges(ctx context.Context, domain string) ([]string, error)
 				out = union(out, []string{e.host})
 			}
 		}
+		if got.Err != nil && len(p.r.Hosts) == 0 {
+			return nil, fmt.Errorf("the MX of %s: %w", display(domain), got.Err)
+		}
 	}
 	var given []string
 	for name := range p.r.Hosts {
@@ -509,10 +512,10 @@ func (p *prober) dial(ctx context.Context, domain, host string) (net.Conn, error
 		}
 	}
 	d := &dossier{domain: domain, cfg: p.c, net: p.net, now: p.c.Now(), views: map[lookupKey]*View{}}
-	addrs, err := d.addressesOf(ctx, host)
+	way, err := d.addressesOf(ctx, host)
 	if err != nil {
 		return nil, err
 	}
 	var used netip.Addr
-	return d.dialAny(ctx, "tcp", addrs, "25", &used)
+	return d.dialAny(ctx, "tcp", way.addrs, "25", &used)
 }

@@ -61,7 +61,10 @@ type Reply struct {
 	Extra   []dns.RR
 	// Truncated is set where the answer over UDP was cut and TCP failed.
 	Truncated bool
-	Err       error // no usable answer: timeout, refused connection, no DNS message
+	// Withheld is set where a server that serves the zone answered this
+	// question with an error, or without authority.
+	Withheld bool
+	Err      error // no usable answer: timeout, refused connection, no DNS message
 }
 
 // deafError is the error of a question that was not asked, since the server

@@ -71,16 +71,27 @@ func data(rr dns.RR) string {
 	}
 }
 
-// unasked returns the replies of servers that said nothing: what they hold is
-// unknown.
+// unasked returns the replies of servers that said nothing, or not what they
+// hold: that is unknown.
 func (v *View) unasked() []Reply {
 	var out []Reply
 	for _, r := range v.Replies {
-		if r.Err != nil {
+		if r.Err != nil || r.Withheld {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// unknownType reports whether no server knows the type that was asked for: then
+// none has a record of it.
+func (v *View) unknownType() bool {
+	for _, r := range v.Replies {
+		if r.Err != nil || r.RCode != dns.RcodeNotImplemented {
+			return false
+		}
+	}
+	return len(v.Replies) > 0
 }
 
 // exists reports whether any server has a record or an alias there.
@@ -206,8 +217,8 @@ type ruling struct {
 
 // judge applies a rule to every answer that a server gave; the worst counts.
 // Where a server did not answer, nothing better than unknown can be said: it
-// may hold something else. A server that answers with an error holds nothing
-// and is the business of ns.lame.
+// may hold something else. A server that answers everything with errors holds
+// nothing and is the business of ns.lame.
 func (v *View) judge(rule func(variant) ruling) mailproof.Finding {
 	f := mailproof.Finding{Outcome: mailproof.OutcomePass, Observed: v.observed()}
 	variants := v.variants()

@@ -86,7 +86,7 @@ type sightings struct {
 }
 
 func (s *sightings) earlier(o mailproof.Observation) {
-	if o.Role == roleAuthoritative && o.Error == "" && o.AA {
+	if isSighting(o) {
 		s.see(o.Server, sightingOf(o))
 	}
 }
@@ -126,7 +126,7 @@ func (s *sightings) current(o mailproof.Observation) {
 	}
 	have, seen := s.now[o.Server]
 	switch {
-	case o.Error == "" && o.AA && (o.RCode == "NOERROR" || o.RCode == "NXDOMAIN"):
+	case isSighting(o):
 		x := sightingOf(o)
 		s.see(o.Server, x)
 		if seen && have.Error != "" {
@@ -249,5 +249,6 @@ func ForHistory(observations []mailproof.Observation) []mailproof.Observation {
 func isHistory(o mailproof.Observation) bool {
 	d := dossier{domain: dns.CanonicalName(o.Domain)}
 	k := lookupKey{dns.CanonicalName(o.Question), dns.StringToType[o.Type]}
-	return slices.Contains(d.watched(), k) || k == lookupKey{"_mta-sts." + d.domain, dns.TypeTXT}
+	policy := func(line string) bool { return strings.Contains(line, ` IN TXT "v=STSv1`) } // it may stand behind an alias
+	return slices.Contains(d.watched(), k) || k == lookupKey{"_mta-sts." + d.domain, dns.TypeTXT} || slices.ContainsFunc(o.Records, policy)
 }

@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -41,6 +43,7 @@ type fetched struct {
 	tooLong  bool
 	err      error
 	badCert  bool
+	lost     bool // addresses of the host could not be looked up
 }
 
 // web is what the HTTP probes found.
@@ -153,7 +156,7 @@ func (d *dossier) fetch(ctx context.Context, address string) fetched {
 func (f *fetched) get(ctx context.Context, d *dossier, u *url.URL) {
 	way, err := d.routeTo(ctx, u.Hostname(), portOf(u))
 	if err != nil {
-		f.err = err
+		f.err, f.lost = err, !errors.Is(err, errNoAddress)
 		return
 	}
 	transport := &http.Transport{
@@ -178,6 +181,9 @@ func (f *fetched) get(ctx context.Context, d *dossier, u *url.URL) {
 	resp, err := client.Do(req)
 	if err != nil {
 		f.err, f.badCert = webError(err)
+		if way.missed != nil && !f.badCert {
+			f.err, f.lost = fmt.Errorf("%w; further addresses: %w", f.err, way.missed), true
+		}
 		return
 	}
 	f.status, f.location, f.kind = resp.StatusCode, resp.Header.Get("Location"), resp.Header.Get("Content-Type")
@@ -201,31 +207,45 @@ func portOf(u *url.URL) string {
 	return "443"
 }
 
-// dialAny tries the addresses in turn, IPv4 first.
+// dialAny tries the addresses in turn, IPv4 first. What a host said counts more
+// than that no way leads to another of its addresses: one without IPv6 here
+// shows nothing of the host.
 func (d *dossier) dialAny(ctx context.Context, network string, addrs []netip.Addr, port string, used *netip.Addr) (net.Conn, error) {
-	err := errNoAddress
+	last := errNoAddress
 	for _, a := range addrs[:min(len(addrs), maxTries)] {
 		*used = a
-		var conn net.Conn
-		if conn, err = d.cfg.Dial(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+		conn, err := d.cfg.Dial(ctx, network, net.JoinHostPort(a.String(), port))
+		if err == nil {
 			return conn, nil
 		}
+		if errors.Is(last, errNoAddress) || isUnreachable(last) || !isUnreachable(err) {
+			last = err
+		}
 	}
-	return nil, err
+	return nil, last
+}
+
+// noWay are the errors of a system that has no route to an address; those of
+// Windows (WSAENETUNREACH, WSAEHOSTUNREACH) package syscall does not name.
+var noWay = []error{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.Errno(10051), syscall.Errno(10065)}
+
+func isUnreachable(err error) bool {
+	return slices.ContainsFunc(noWay, func(e error) bool { return errors.Is(err, e) })
 }
 
 // addressesOf asks for the addresses of a host the same way as for all else.
-func (d *dossier) addressesOf(ctx context.Context, host string) ([]netip.Addr, error) {
+// The error is errNoAddress only where DNS says that there is none.
+func (d *dossier) addressesOf(ctx context.Context, host string) (route, error) {
 	h := d.lookHost(ctx, dns.CanonicalName(host), false)
-	addrs := h.addresses()
+	addrs, missed := h.addresses(), h.missed()
 	if len(addrs) == 0 {
-		if err := h.err(); err != nil {
-			return nil, err
+		if missed != nil {
+			return route{}, missed
 		}
-		return nil, errNoAddress
+		return route{}, errNoAddress
 	}
 	sort.SliceStable(addrs, func(i, j int) bool { return addrs[i].Is4() && !addrs[j].Is4() })
-	return addrs, nil
+	return route{addrs: addrs, missed: missed}, nil
 }
 
 // webError cuts the URL that net/http puts before its errors, and tells
@@ -264,8 +284,13 @@ func (f *fetched) evidence() []string {
 	return out
 }
 
-// isTimeout reports whether nobody can tell what the host would have said.
-func (f *fetched) isTimeout() bool { return errors.Is(f.err, errTimeout) }
+// unanswered reports whether nobody can tell what the host would have said: it
+// took too long, its addresses could not be looked up, or no way leads there
+// from here. A host without an address, and one that refuses the connection,
+// have said that nothing is there.
+func (f *fetched) unanswered() bool {
+	return f.lost || errors.Is(f.err, errTimeout) || isUnreachable(f.err)
+}
 
 // text says what came back, for people.
 func (f *fetched) text() string {

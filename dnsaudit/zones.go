@@ -35,7 +35,8 @@ type zone struct {
 	nsParent  []string // as the parent refers to them; nil where the parent was not seen
 	nsChild   []string // as the zone itself lists them
 	servers   []Server
-	noAddress []string // name servers for which no address was found
+	noAddress []string // name servers that have no address
+	unlooked  []string // name servers of which an address could not be looked up, and why
 	skipped   []string // IPv6 addresses not asked, for want of IPv6 here
 	given     bool     // the servers were given by hand; the parent was not asked
 	viaCache  bool     // found by way of a resolver, since the root could not be reached
@@ -112,7 +113,12 @@ func hasIPv6() bool {
 	return true
 }
 
-var errNoServers = errors.New("no name server of the zone could be found")
+var (
+	errNoServers = errors.New("no name server of the zone could be found")
+	errNested    = errors.New("name servers depend on each other too deeply")
+	errAliases   = errors.New("too many aliases")
+	errUnlooked  = errors.New("the addresses of its name servers could not be looked up")
+)
 
 // root returns the root zone, by override or by hints.
 func (n *network) root() *zone {
@@ -282,7 +288,7 @@ func (n *network) apexOf(ctx context.Context, domain string, z *zone, reply Repl
 	if z.apex == "." {
 		return nil, fmt.Errorf("%s: %w", display(domain), errNoServers)
 	}
-	full := &zone{apex: z.apex, above: z.above, nsParent: z.nsParent, nsChild: names, noAddress: z.noAddress, skipped: z.skipped}
+	full := &zone{apex: z.apex, above: z.above, nsParent: z.nsParent, nsChild: names, noAddress: z.noAddress, unlooked: z.unlooked, skipped: z.skipped}
 	full.servers = append([]Server(nil), z.servers...)
 	n.addServers(ctx, domain, full, missing(names, z.nsParent), nil, 0)
 	n.mu.Lock()
@@ -298,7 +304,7 @@ func (n *network) apexOf(ctx context.Context, domain string, z *zone, reply Repl
 // for the name (RFC 1034 §5.3.3).
 func (n *network) descend(ctx context.Context, q question, nesting int) (*zone, Reply, error) {
 	if nesting > maxNesting {
-		return nil, Reply{}, errors.New("name servers depend on each other too deeply")
+		return nil, Reply{}, errNested
 	}
 	z := n.deepest(q.name)
 	for range maxReferrals {
@@ -339,6 +345,9 @@ func (n *network) lostRoot(ctx context.Context, z *zone) {
 // refers.
 func (n *network) askSome(ctx context.Context, q question, z *zone) Reply {
 	last := Reply{Err: errNoServers}
+	if len(z.unlooked) > 0 {
+		last.Err = errUnlooked
+	}
 	for i, s := range z.servers {
 		if i >= maxTries || ctx.Err() != nil {
 			break
@@ -396,10 +405,14 @@ func (n *network) addServers(ctx context.Context, domain string, z *zone, names 
 			continue
 		}
 		addrs := known[name]
+		var missed error
 		if len(addrs) == 0 {
-			addrs = n.hostAddresses(ctx, domain, name, nesting)
+			addrs, missed = n.hostAddresses(ctx, domain, name, nesting)
 		}
-		if len(addrs) == 0 {
+		switch {
+		case missed != nil:
+			z.unlooked = union(z.unlooked, []string{display(name) + ": " + missed.Error()})
+		case len(addrs) == 0:
 			z.noAddress = append(z.noAddress, name)
 		}
 		for _, a := range addrs {
@@ -423,17 +436,19 @@ func (z *zone) addServer(s Server) {
 	}
 }
 
-func (n *network) hostAddresses(ctx context.Context, domain, host string, nesting int) []netip.Addr {
-	var out []netip.Addr
-	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		got := n.lookup(ctx, question{domain: domain, name: host, qtype: t, role: roleParent}, nesting+1)
-		for _, rr := range got.Records {
-			if a, ok := addressOf(rr); ok {
-				out = append(out, a)
-			}
+// hostAddresses looks up the addresses of a name server. The error says why
+// there may be more. Name servers that are found in nobody's zone, or only by
+// way of themselves, have none: that is how the zones stand.
+func (n *network) hostAddresses(ctx context.Context, domain, name string, nesting int) ([]netip.Addr, error) {
+	ask := func(t uint16) Lookup {
+		got := n.lookup(ctx, question{domain: domain, name: name, qtype: t, role: roleParent}, nesting+1)
+		if errors.Is(got.Err, errNoServers) || errors.Is(got.Err, errNested) {
+			got.Err = nil
 		}
+		return got
 	}
-	return out
+	h := host{name: name, four: ask(dns.TypeA), six: ask(dns.TypeAAAA)}
+	return h.addresses(), h.missed()
 }
 
 // Lookup is the answer to a question that one server may answer for all.
@@ -482,7 +497,7 @@ func (n *network) lookupOnce(ctx context.Context, q question, nesting int) Looku
 		out.Aliases = append(out.Aliases, alias)
 		q.name = alias
 	}
-	out.Err = errors.New("too many aliases")
+	out.Err = errAliases
 	return out
 }
 

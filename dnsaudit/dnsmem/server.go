@@ -25,6 +25,7 @@ const (
 	NoTCP                        // answers over UDP, closes every TCP connection
 	UDPSilent                    // answers over TCP only
 	FormErrEDNS                  // FORMERR to every question with EDNS (RFC 6891 §7)
+	NotImp                       // NOTIMP to everything: a server that does not know a type
 )
 
 // maxLog bounds the log of questions.
@@ -48,6 +49,7 @@ type Server struct {
 	zones    map[string]*zone
 	behave   Behaviour
 	only     map[string]Behaviour // by canonical name asked for
+	types    map[key]Behaviour    // by name and type, which goes before
 	log      []Query
 	upstream []*Server
 	cache    map[key]cached
@@ -62,7 +64,7 @@ func Start(zones ...string) (*Server, error) { return StartAt("127.0.0.1:0", zon
 
 // StartAt is [Start] at a given loopback address.
 func StartAt(addr string, zones ...string) (*Server, error) {
-	s := &Server{zones: map[string]*zone{}, only: map[string]Behaviour{}, cache: map[key]cached{}, now: time.Now, maxUDP: 1232}
+	s := &Server{zones: map[string]*zone{}, only: map[string]Behaviour{}, types: map[key]Behaviour{}, cache: map[key]cached{}, now: time.Now, maxUDP: 1232}
 	for _, text := range zones {
 		if err := s.SetZone(text); err != nil {
 			return nil, err
@@ -169,6 +171,13 @@ func (s *Server) BehaveFor(name string, b Behaviour) {
 	s.only[dns.CanonicalName(name)] = b
 }
 
+// BehaveForType sets how the server treats questions for one name and type.
+func (s *Server) BehaveForType(name string, qtype uint16, b Behaviour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.types[key{dns.CanonicalName(name), qtype}] = b
+}
+
 // SetClock replaces the clock by which a resolver's cache grows old.
 func (s *Server) SetClock(now func() time.Time) {
 	s.mu.Lock()
@@ -199,6 +208,8 @@ func (s *Server) handler(network string) dns.HandlerFunc {
 			s.write(w, new(dns.Msg).SetRcode(req, dns.RcodeServerFailure))
 		case behave == Refuse:
 			s.write(w, new(dns.Msg).SetRcode(req, dns.RcodeRefused))
+		case behave == NotImp:
+			s.write(w, new(dns.Msg).SetRcode(req, dns.RcodeNotImplemented))
 		case behave == FormErrEDNS && req.IsEdns0() != nil:
 			reply := new(dns.Msg).SetRcode(req, dns.RcodeFormatError)
 			s.write(w, reply)
@@ -218,6 +229,9 @@ func (s *Server) note(q dns.Question, network string) Behaviour {
 	defer s.mu.Unlock()
 	if len(s.log) < maxLog {
 		s.log = append(s.log, Query{name, dns.TypeToString[q.Qtype], network})
+	}
+	if b, ok := s.types[key{name, q.Qtype}]; ok {
+		return b
 	}
 	if b, ok := s.only[name]; ok {
 		return b
