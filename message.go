@@ -51,8 +51,8 @@ type Extant struct {
 	UID   UID
 	Flags Flags
 	State ReadState
-	// Size and InternalDate are those of the first listing, Octets what was
-	// read of the message.
+	// Size and InternalDate are those that it was listed with when it was read
+	// last, or tried to be; Octets what was read of the message.
 	Size, Octets int64
 	InternalDate time.Time
 }

@@ -296,6 +296,7 @@ var ofPass = []struct{ name, query string }{
 		FROM exception WHERE pass = ? ORDER BY account, position`},
 	{"finding", `SELECT id, pass, account, "check", domain, about, mailbox, phase, outcome, expected, observed, reference, remedy, time FROM finding WHERE pass = ? ORDER BY id`},
 	{"label", "SELECT id, message, pass, labels FROM label WHERE pass = ? ORDER BY message, id"},
+	{"listing", "SELECT id, message, pass, size, internaldate, zone FROM listing WHERE pass = ? ORDER BY message, id"},
 	{"observation", `SELECT id, pass, domain, time, question, type, server, role, network, rcode, aa, ad, records, min_ttl, max_ttl, error, millis
 		FROM observation WHERE pass = ? ORDER BY id`},
 	{"pass", "SELECT id, kind, side, depth, reverify, tool, command, algorithm, started, finished, state, error, messages, bytes FROM pass WHERE id = ?"},

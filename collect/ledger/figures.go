@@ -105,7 +105,7 @@ func (inv *Inventory) Totals(ctx context.Context) (Totals, error) {
 
 // sizes hands the state and the size of every message to f.
 func (inv *Inventory) sizes(ctx context.Context, f func(mailproof.ReadState, int64)) error {
-	columns := func(e expr) string { return "SELECT " + e.state + ", " + e.octets + ", m.size, " + e.pass }
+	columns := func(e expr) string { return "SELECT " + e.state + ", " + e.octets + ", " + e.size + ", " + e.pass }
 	err := inv.eachMailbox(ctx, inv.refs, inv.view.ofMailbox(columns, ""), func(row scanFunc) error {
 		var state mailproof.ReadState
 		var octets, size int64

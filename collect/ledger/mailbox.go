@@ -79,7 +79,7 @@ func (w *MailboxWriter) known(ctx context.Context, r *reader, emit func(mailproo
 		return err
 	}
 	columns := func(e expr) string {
-		return "SELECT m.id, " + e.flags + ", " + e.state + ", " + e.pass + ", m.size, " + e.octets + ", m.internaldate"
+		return "SELECT m.id, " + e.flags + ", " + e.state + ", " + e.pass + ", " + e.size + ", " + e.octets + ", " + e.date
 	}
 	return r.each(ctx, v.ofMailbox(columns, ""), []any{messageID(w.epoch, 0), lastOf(w.epoch)}, func(row scanFunc) error {
 		var id, flags int64
@@ -192,7 +192,8 @@ func (w *MailboxWriter) do(ctx context.Context, n need, rows int, run func(t *tx
 
 // Reread records a further reading of a known message, if it came out
 // differently from the last one: another state, other octets or another reason.
-// It reports whether it did.
+// It reports whether it did. The size and the INTERNALDATE that it is listed with
+// now are recorded too, where they are others than before.
 func (w *MailboxWriter) Reread(ctx context.Context, m mailproof.Message) (changed bool, err error) {
 	if err := w.ours(&m); err != nil {
 		return false, err
@@ -201,15 +202,16 @@ func (w *MailboxWriter) Reread(ctx context.Context, m mailproof.Message) (change
 	if err := b.add(w, &m); err != nil {
 		return false, w.keep(err)
 	}
-	differs := false // not the result: the job may outlive a cancelled call
+	differs, wrote := false, false // not the result: the job may outlive a cancelled call
 	err = w.do(ctx, ran, 1, func(t *tx) (err error) {
 		differs, err = b.rows[0].reread(t)
+		wrote = differs || b.rows[0].relisted
 		return err
 	})
 	if err != nil {
 		return false, err
 	}
-	w.written = w.written || differs
+	w.written = w.written || wrote
 	return differs, nil
 }
 
@@ -319,6 +321,8 @@ type newRow struct {
 	columns [columnsOfMessage]any
 	detail  any
 	gmail   int64 // the bits of X-GM-MSGID; 0: none
+
+	relisted bool // relist has written a row
 }
 
 const columnsOfMessage = 10
@@ -487,8 +491,12 @@ func (r *newRow) reread(t *tx) (changed bool, err error) {
 	return r.insert(t)
 }
 
-// compare records the reading if it differs from the last one.
+// compare records the reading if it differs from the last one, and what the
+// message is listed with.
 func (r *newRow) compare(t *tx) (changed bool, err error) {
+	if err := r.relist(t); err != nil {
+		return false, err
+	}
 	var state, octets int64
 	var hashes []byte
 	var reason sql.NullString
@@ -509,4 +517,32 @@ func (r *newRow) compare(t *tx) (changed bool, err error) {
 	_, err = t.exec("INSERT INTO reading (message, pass, state, octets, hashes, reason, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		r.id, int64(r.pass), r.columns[colState], r.columns[colOctets], r.columns[colHashes], r.columns[colReason], r.detail)
 	return true, err
+}
+
+// relist records the size and the INTERNALDATE of a known message, if they are
+// not those that it was listed with last. What is not stated says nothing. The
+// zone alone is no change: it is the server's, and moves with the season.
+func (r *newRow) relist(t *tx) error {
+	var size, zone int64
+	var date sql.NullInt64
+	ok, err := t.get("SELECT size, internaldate, zone FROM listing WHERE message = ? ORDER BY id DESC LIMIT 1", []any{r.id}, &size, &date, &zone)
+	if err == nil && !ok {
+		_, err = t.get("SELECT size, internaldate, zone FROM message WHERE id = ?", []any{r.id}, &size, &date, &zone)
+	}
+	if err != nil {
+		return err
+	}
+	changed := false
+	if now := r.columns[colSize].(int64); now != 0 && now != size {
+		size, changed = now, true
+	}
+	if now, stated := r.columns[colDate].(int64); stated && (!date.Valid || now != date.Int64) {
+		date, zone, changed = sql.NullInt64{Int64: now, Valid: true}, r.columns[colZone].(int64), true
+	}
+	if !changed {
+		return nil
+	}
+	_, err = t.exec("INSERT INTO listing (message, pass, size, internaldate, zone) VALUES (?, ?, ?, ?, ?)", r.id, int64(r.pass), size, date, zone)
+	r.relisted = err == nil
+	return err
 }

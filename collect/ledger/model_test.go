@@ -181,6 +181,11 @@ func (m *model) mutate() {
 				s.readable = !s.readable
 			case 3:
 				s.body++ // no server may do this; a ledger must not hide it
+			case 4: // nor this: another message under the UID
+				s.body, s.size = m.rng.IntN(60), 1+m.rng.Int64N(5000)
+				if s.date = s.date.Add(time.Second); m.rng.IntN(4) == 0 {
+					s.date = time.Unix(m.rng.Int64N(3000)+5000, 0)
+				}
 			}
 			b.messages[uid] = s
 		}
@@ -350,7 +355,7 @@ func (m *model) mailbox(w *MailboxWriter, pass mailproof.PassID, key boxKey, b *
 }
 
 func (m *model) reread(w *MailboxWriter, got mailproof.Message, x mailproof.Extant, notes noteBox, reverify bool) {
-	if x.State == mailproof.Read && !reverify {
+	if x.State == mailproof.Read && x.Is(&got.Metadata) && !reverify {
 		return
 	}
 	n := notes[got.MessageKey.UID]
@@ -361,6 +366,7 @@ func (m *model) reread(w *MailboxWriter, got mailproof.Message, x mailproof.Exta
 		m.t.Fatalf("%v read again: changed is %v, want %v", got.MessageKey, changed, want)
 	}
 	n.message.State, n.message.Reason, n.message.Fingerprint = got.State, got.Reason, got.Fingerprint
+	n.message.Size, n.message.InternalDate = got.Size, got.InternalDate
 	notes[got.MessageKey.UID] = n
 }
 
@@ -392,7 +398,8 @@ func (m *model) checkKnown(w *MailboxWriter, notes noteBox) map[mailproof.UID]ma
 		}
 		last = x.UID
 		n, ok := notes[x.UID]
-		if !ok || !n.present || n.message.State != x.State || !n.message.Flags.Equal(x.Flags) {
+		if !ok || !n.present || n.message.State != x.State || !n.message.Flags.Equal(x.Flags) ||
+			n.message.Size != x.Size || !n.message.InternalDate.Equal(x.InternalDate) {
 			m.t.Fatalf("known: %+v, want %+v", x, n)
 		}
 		known[x.UID] = x

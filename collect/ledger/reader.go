@@ -197,6 +197,7 @@ type view struct {
 	vanished bool
 	flagged  bool
 	reread   bool
+	relisted bool // some message was listed with another size or INTERNALDATE since
 	gmail    bool // some message has an X-GM-MSGID
 	mixed    bool // some pass used other rules for fingerprints than ours
 }
@@ -204,27 +205,33 @@ type view struct {
 func (r *reader) view(ctx context.Context, epochs []int64, pass, base mailproof.PassID) (view, error) {
 	v := view{epochs: epochs, pass: pass, base: base}
 	for _, e := range epochs {
-		var vanished, flagged, reread, gmail bool
+		var vanished, flagged, reread, relisted, gmail bool
 		if e == 0 {
 			continue
 		}
 		_, err := r.one(ctx, `SELECT EXISTS (SELECT 1 FROM presence WHERE message BETWEEN ?1 AND ?2), EXISTS (SELECT 1 FROM flag_event WHERE message BETWEEN ?1 AND ?2),
-			EXISTS (SELECT 1 FROM reading WHERE message BETWEEN ?1 AND ?2), EXISTS (SELECT 1 FROM gmail WHERE message BETWEEN ?1 AND ?2)`,
-			[]any{messageID(e, 0), lastOf(e)}, &vanished, &flagged, &reread, &gmail)
+			EXISTS (SELECT 1 FROM reading WHERE message BETWEEN ?1 AND ?2), EXISTS (SELECT 1 FROM listing WHERE message BETWEEN ?1 AND ?2),
+			EXISTS (SELECT 1 FROM gmail WHERE message BETWEEN ?1 AND ?2)`,
+			[]any{messageID(e, 0), lastOf(e)}, &vanished, &flagged, &reread, &relisted, &gmail)
 		if err != nil {
 			return v, err
 		}
-		v.vanished, v.flagged, v.reread, v.gmail = v.vanished || vanished, v.flagged || flagged, v.reread || reread, v.gmail || gmail
+		v.vanished, v.flagged, v.reread, v.relisted, v.gmail = v.vanished || vanished, v.flagged || flagged, v.reread || reread, v.relisted || relisted, v.gmail || gmail
 	}
 	return v, nil
 }
 
 // expr is the SQL of what a view says of a message m. The numbers in it are
 // our own.
-type expr struct{ flags, base, state, octets, hashes, reason, pass, join, where string }
+type expr struct {
+	flags, base, state, octets, hashes, reason, pass string
+	size, date, zone                                 string // as it was listed
+	join, where                                      string
+}
 
 func (v view) expr() expr {
 	e := expr{flags: "m.flags", base: "NULL", state: "m.state", octets: "m.octets", hashes: "m.hashes", reason: "m.reason", pass: "m.first_pass",
+		size: "m.size", date: "m.internaldate", zone: "m.zone",
 		where: "m.first_pass <= " + itoa(v.pass)}
 	if v.base != 0 {
 		e.base = "CASE WHEN m.first_pass <= " + itoa(v.base) + " THEN m.flags END"
@@ -249,6 +256,13 @@ func (v view) expr() expr {
 		e.state, e.octets, e.hashes, e.reason = latest("state"), latest("octets"), latest("hashes"), latest("reason")
 		e.pass = "coalesce(r.pass, m.first_pass)"
 	}
+	if v.relisted {
+		e.join += " LEFT JOIN listing l ON l.id = (SELECT max(x.id) FROM listing x WHERE x.message = m.id AND x.pass <= " + itoa(v.pass) + ")"
+		latest := func(column string) string {
+			return "(CASE WHEN l.id IS NULL THEN m." + column + " ELSE l." + column + " END)"
+		}
+		e.size, e.date, e.zone = latest("size"), latest("internaldate"), latest("zone")
+	}
 	return e
 }
 
@@ -264,7 +278,7 @@ func (v view) ofMailbox(columns func(expr) string, join string) string {
 // the reason (a message has one or none of them), and what is seldom needed comes last and
 // only where it is.
 func (v view) rowColumns(e expr) string {
-	s := "SELECT m.id, (m.first_pass << 34) | (" + e.flags + " << 2) | " + e.state + ", m.internaldate * 262144 + m.zone + 131072, m.size, " + e.octets +
+	s := "SELECT m.id, (m.first_pass << 34) | (" + e.flags + " << 2) | " + e.state + ", " + e.date + " * 262144 + " + e.zone + " + 131072, " + e.size + ", " + e.octets +
 		", coalesce(" + e.hashes + ", " + e.reason + ")"
 	if v.base != 0 {
 		s += ", " + e.base

@@ -53,7 +53,7 @@ func (l *Ledger) Settled(ctx context.Context, account string, source, destinatio
 			return err
 		}
 		var reread mailproof.PassID
-		if _, err := r.one(ctx, "SELECT coalesce((SELECT pass FROM reading ORDER BY id DESC LIMIT 1), 0)", nil, &reread); err != nil || reread > min(then.source, then.destination) {
+		if _, err := r.one(ctx, "SELECT max(coalesce((SELECT pass FROM reading ORDER BY id DESC LIMIT 1), 0), coalesce((SELECT pass FROM listing ORDER BY id DESC LIMIT 1), 0))", nil, &reread); err != nil || reread > min(then.source, then.destination) {
 			return err
 		}
 		settled, err = r.sameStates(ctx, account, mailproof.Source, then.source, source)

@@ -254,7 +254,7 @@ var wordTables = []string{"attestation", "disposition", "finding-decision", "pro
 func (c *verifier) strays(ctx context.Context) error {
 	var what []string
 	for _, t := range []struct{ name, column string }{
-		{"message", "first_pass"}, {"reading", "pass"}, {"presence", "pass"}, {"flag_event", "pass"}, {"header", "pass"}, {"label", "pass"}, {"mailbox_scan", "pass"}, {"scan", "pass"}, {"scan_digest", "pass"},
+		{"message", "first_pass"}, {"reading", "pass"}, {"presence", "pass"}, {"flag_event", "pass"}, {"header", "pass"}, {"label", "pass"}, {"listing", "pass"}, {"mailbox_scan", "pass"}, {"scan", "pass"}, {"scan_digest", "pass"},
 		{"copy_account", "pass"}, {"step", "pass"}, {"result", "pass"}, {"result_folder", "pass"}, {"exception", "pass"}, {"finding", "pass"}, {"observation", "pass"}, {"chain", "pass"},
 	} {
 		var n int64

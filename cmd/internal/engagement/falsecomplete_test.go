@@ -75,6 +75,60 @@ func TestAnotherServerUnderTheSameUIDs(t *testing.T) {
 	}
 }
 
+// A message that took another's place under its UID is read once, and stands in
+// the ledger with its own size and date; what was known of the other one before
+// stays what the passes of then say.
+func TestReplacedIsReadOnce(t *testing.T) {
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{Hide: []string{"CONDSTORE"}})
+	at := time.Unix(1_700_000_000, 0).UTC()
+	w.source.Account("anna").Append("INBOX", messageOf(1), nil, at)
+	w.run(nil)
+	other := imapmem.New(imapmem.Options{Hide: []string{"CONDSTORE"}})
+	other.AddAccount("anna", "pw")
+	later := at.Add(time.Hour)
+	other.Account("anna").Append("INBOX", messageOf(1000), nil, later)
+	if err := other.Start(t.Context(), mailproof.Plaintext); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	w.options.Accounts[0].Destination = other.Endpoint("anna")
+	rowAt := func(e *Engagement, pass mailproof.PassID) (row mailproof.Row) {
+		inv, err := e.ledger.InventoryAt(t.Context(), "anna", mailproof.Destination, pass)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = inv.Close() }()
+		for row, err = range inv.Rows(t.Context(), mailproof.TierNone) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return row
+	}
+	w.with(nil, func(e *Engagement) {
+		for n, want := range []int64{1, 0, 0} {
+			res, err := e.Inventory(t.Context(), mailproof.Destination)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Summary.Read != want || res.Summary.Changed != want {
+				t.Errorf("pass %d: %d read, %d changed, want %d", n, res.Summary.Read, res.Summary.Changed, want)
+			}
+			row := rowAt(e, res.Pass)
+			if size := int64(len(messageOf(1000))); row.Size != size || row.Octets != size || !row.InternalDate.Equal(later) {
+				t.Errorf("pass %d: %d octets, stated %d, of %v", n, row.Octets, row.Size, row.InternalDate)
+			}
+			if row := rowAt(e, res.Pass-mailproof.PassID(n)-2); row.Size != int64(len(messageOf(1))) || !row.InternalDate.Equal(at) {
+				t.Errorf("the other one: %d octets of %v", row.Size, row.InternalDate)
+			}
+		}
+		v, err := e.ledger.VerifyChain(t.Context(), nil)
+		if err != nil || !v.Whole() {
+			t.Errorf("the history: %+v, %v", v, err)
+		}
+	})
+}
+
 // A server that answers with nothing in place of a message has not sent it,
 // on whichever side: what was copied of it is not it.
 func TestNothingInPlaceOfAMessage(t *testing.T) {
