@@ -18,14 +18,17 @@ type Decided struct {
 	Reasons []mailproof.Reason // as they were when it was decided
 	// SourcePass and DestinationPass are the readings that it rests on.
 	SourcePass, DestinationPass mailproof.PassID
+	// Replaced says that the message is not the one that was decided on: its UID
+	// was found since to name another.
+	Replaced bool
 }
 
 // Holds reports whether the decision still speaks of what is found now. It does
-// where the verdict is the same and no reason has come to it: evidence that got
+// where the message is the same, the verdict is and no reason has come to it: evidence that got
 // worse needs a new decision. Of what was altered the evidence itself counts,
 // as it tells how; elsewhere it is a server's words of the day.
 func (d *Decided) Holds(verdict mailproof.MessageVerdict, reasons []mailproof.Reason) bool {
-	if verdict != d.Verdict {
+	if verdict != d.Verdict || d.Replaced {
 		return false
 	}
 	for _, r := range reasons {
@@ -41,9 +44,19 @@ func (d *Decided) Holds(verdict mailproof.MessageVerdict, reasons []mailproof.Re
 
 // Decided returns the latest decision on every exception that there is one on,
 // by message. Those of open again are among them, as [mailproof.Open].
-func (l *Ledger) Decided(ctx context.Context) (map[mailproof.MessageKey]Decided, error) {
+func (l *Ledger) Decided(ctx context.Context) (decided map[mailproof.MessageKey]Decided, err error) {
+	err = l.snapshot(ctx, func(r *reader) error {
+		if decided, err = r.decided(ctx); err != nil {
+			return err
+		}
+		return r.replaced(ctx, decided)
+	})
+	return decided, err
+}
+
+func (r *reader) decided(ctx context.Context) (map[mailproof.MessageKey]Decided, error) {
 	decided := map[mailproof.MessageKey]Decided{}
-	err := l.each(ctx, `SELECT d.series, d.number, i.key, d.pass, d.verdict, d.disposition, d.decided_by, d.why, d.decided, x.reasons,
+	err := r.each(ctx, `SELECT d.series, d.number, i.key, d.pass, d.verdict, d.disposition, d.decided_by, d.why, d.decided, x.reasons,
 		coalesce(r.source_pass, 0), coalesce(r.destination_pass, 0)
 		FROM (SELECT max(seq) AS seq FROM disposition GROUP BY series, number) last
 		CROSS JOIN disposition d ON d.seq = last.seq
@@ -64,6 +77,75 @@ func (l *Ledger) Decided(ctx context.Context) (map[mailproof.MessageKey]Decided,
 		return err
 	})
 	return decided, err
+}
+
+// replaced marks the decisions on messages that were others than they are now. A
+// UID names one message for ever (RFC 9051 §2.3.1.1), unless a server is restored
+// or replaced: what was said of the one must not cover the other.
+func (r *reader) replaced(ctx context.Context, decided map[mailproof.MessageKey]Decided) error {
+	var some bool
+	if _, err := r.one(ctx, "SELECT EXISTS (SELECT 1 FROM reading) OR EXISTS (SELECT 1 FROM listing)", nil, &some); err != nil || !some {
+		return err
+	}
+	for key, d := range decided {
+		rests := d.SourcePass
+		if key.Side == mailproof.Destination {
+			rests = d.DestinationPass
+		}
+		var id int64
+		var reread, relisted bool
+		known, err := r.one(ctx, `SELECT m.id, EXISTS (SELECT 1 FROM reading x WHERE x.message = m.id AND x.pass > ?6), EXISTS (SELECT 1 FROM listing x WHERE x.message = m.id AND x.pass > ?6)
+			FROM account a JOIN mailbox b ON b.account = a.id AND b.side = ?2 AND b.name = ?3 JOIN epoch e ON e.mailbox = b.id AND e.uidvalidity = ?4
+			JOIN message m ON m.id = e.id << 32 | ?5 WHERE a.name = ?1`,
+			[]any{key.Account, sideText(key.Side), key.Mailbox, int64(key.UIDValidity), int64(key.UID), int64(rests)}, &id, &reread, &relisted)
+		if err != nil {
+			return err
+		}
+		if !known || !reread && !relisted {
+			continue
+		}
+		before, err := r.contentAt(ctx, id, rests)
+		if err != nil {
+			return err
+		}
+		now, err := r.contentAt(ctx, id, 1<<62)
+		if err != nil {
+			return err
+		}
+		// Of one that was not read both times, the listing alone tells.
+		d.Replaced = relisted
+		if before != nil && now != nil {
+			d.Replaced = !sameContent(before, now)
+		}
+		decided[key] = d
+	}
+	return nil
+}
+
+// contentAt returns the hashes of a message as a pass knew it, nil where it was
+// not read.
+func (r *reader) contentAt(ctx context.Context, id int64, pass mailproof.PassID) (*[mailproof.NumTiers]mailproof.Hash, error) {
+	var blob []byte
+	ok, err := r.one(ctx, "SELECT hashes FROM reading WHERE message = ? AND pass <= ? ORDER BY id DESC LIMIT 1", []any{id, int64(pass)}, &blob)
+	if err == nil && !ok {
+		_, err = r.one(ctx, "SELECT hashes FROM message WHERE id = ?", []any{id}, &blob)
+	}
+	if err != nil || blob == nil {
+		return nil, err
+	}
+	hashes := new([mailproof.NumTiers]mailproof.Hash)
+	return hashes, hashesOf(blob, hashes)
+}
+
+// sameContent reports whether two readings are of one message, be it in other
+// octets.
+func sameContent(a, b *[mailproof.NumTiers]mailproof.Hash) bool {
+	for _, t := range []mailproof.Tier{mailproof.T0, mailproof.T1, mailproof.T2} {
+		if h := a[t-1]; !h.IsZero() && h == b[t-1] {
+			return true
+		}
+	}
+	return false
 }
 
 // RecordDispositions records one decision on many exceptions, all or none of

@@ -1,6 +1,7 @@
 package engagement
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,6 +128,58 @@ func TestReplacedIsReadOnce(t *testing.T) {
 			t.Errorf("the history: %+v, %v", v, err)
 		}
 	})
+}
+
+// That one message may stay behind says nothing of another that is found under its
+// UID, nor does it lapse because the same one is read or listed anew.
+func TestAcceptanceIsOfAMessage(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0).UTC()
+	for name, x := range map[string]struct {
+		now  []byte
+		date time.Time
+		want mailproof.Verdict
+	}{
+		"another message":      {messageOf(2), at.Add(time.Hour), mailproof.Incomplete},
+		"the same, dated anew": {messageOf(1), at.Add(time.Hour), mailproof.CompleteWithAcceptedExceptions},
+		"the same":             {messageOf(1), at, mailproof.CompleteWithAcceptedExceptions},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newBetween(t, imapmem.Options{Hide: []string{"CONDSTORE"}}, imapmem.Options{OnAppend: func(_, _ string, raw []byte) ([]byte, error) {
+				if strings.Contains(string(raw), "number 0") {
+					return raw, nil
+				}
+				return nil, errors.New("NO not here")
+			}})
+			w.source.Account("anna").Append("INBOX", messageOf(0), nil, at)
+			w.source.Account("anna").Append("INBOX", messageOf(1), nil, at)
+			c := w.run(nil)
+			if v := w.verdictOf(c); v != mailproof.Incomplete || c.Totals.Missing != 1 {
+				t.Fatalf("%v, %d missing", v, c.Totals.Missing)
+			}
+			w.with(nil, func(e *Engagement) {
+				d, err := e.Dispose(t.Context(), DisposeOptions{IDs: []string{"E-001"}, As: mailproof.Accepted, By: "A. Lindgren", Why: "agreed"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v := mailproof.Roll(d.After.Accounts[0].Findings); v != mailproof.CompleteWithAcceptedExceptions {
+					t.Fatalf("accepted: %v", v)
+				}
+			})
+			restored := imapmem.New(imapmem.Options{Hide: []string{"CONDSTORE"}})
+			restored.AddAccount("anna", "pw")
+			restored.Account("anna").Append("INBOX", messageOf(0), nil, at)
+			restored.Account("anna").Append("INBOX", x.now, nil, x.date)
+			if err := restored.Start(t.Context(), mailproof.Plaintext); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { restored.Close() })
+			w.options.Accounts[0].Source = restored.Endpoint("anna")
+			c = w.inventories()
+			if v := mailproof.Roll(c.Accounts[0].Findings); v != x.want || c.Totals.Missing != 1 {
+				t.Errorf("%v, want %v, %d missing", v, x.want, c.Totals.Missing)
+			}
+		})
+	}
 }
 
 // A server that answers with nothing in place of a message has not sent it,
