@@ -36,6 +36,7 @@ type fakeServer struct {
 	examineErr map[string]error
 	unreadable map[mailproof.UID]string
 	silent     map[mailproof.UID]bool // neither delivered nor refused
+	denied     map[mailproof.UID]bool // listed, and said to be expunged when they are asked for
 	twice      bool
 	short      map[mailproof.UID]bool
 	listErr    error
@@ -107,7 +108,7 @@ func (s *fakeServer) Bodies(_ context.Context, want []mailproof.Metadata, read f
 	for _, md := range want {
 		i := slices.IndexFunc(s.messages[s.selected], func(m fakeMessage) bool { return m.uid == md.UID })
 		switch {
-		case i < 0:
+		case i < 0 || s.denied[md.UID]:
 			unread[md.UID] = ReasonExpunged
 			continue
 		case s.unreadable[md.UID] != "":
@@ -295,6 +296,83 @@ func (l *fakeLedger) check(s *fakeServer, mailbox string) {
 
 func options() Options {
 	return Options{Pass: 1, Account: "anna", Side: mailproof.Source}
+}
+
+// What a server lists and counts round after round, and denies when it is asked
+// for it, is unreadable: it neither vanishes nor stays what it was. What really
+// goes away at the last moment does.
+func TestDeniedIsUnreadable(t *testing.T) {
+	s, l := newServer(t, "INBOX"), newLedger(t)
+	s.add("INBOX", "fine")
+	denied := s.add("INBOX", "denied")
+	replaced := s.add("INBOX", "first")
+	s.denied = map[mailproof.UID]bool{denied: true}
+	for pass := range 2 {
+		sum, err := Inventory(t.Context(), s, l, options())
+		scan := l.scans["INBOX"]
+		if err != nil || !scan.Complete || scan.Drifted || scan.Present != 3 || sum.Unreadable != int64(1+pass) {
+			t.Fatalf("pass %d: %+v, %+v, %v", pass, sum, scan, err)
+		}
+		for uid, want := range map[mailproof.UID]mailproof.ReadState{denied: mailproof.Unreadable, replaced: []mailproof.ReadState{mailproof.Read, mailproof.Unreadable}[pass]} {
+			if k := l.known["INBOX11"][uid]; k == nil || k.State != want || want == mailproof.Unreadable && k.Reason != reasonDenied {
+				t.Errorf("pass %d, uid %d: %+v, want %v", pass, uid, k, want)
+			}
+		}
+		// Another message under the UID, which cannot be had either.
+		s.messages["INBOX"][2].body = append(s.messages["INBOX"][2].body, "and more"...)
+		s.denied[replaced] = true
+	}
+	s.remove("INBOX", denied)
+	s.denied = nil
+	if sum, err := Inventory(t.Context(), s, l, options()); err != nil || sum.Vanished != 1 || sum.Read != 1 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	l.check(s, "INBOX")
+	// One that goes away again and again between its listing and its reading.
+	s.during = func(step string) {
+		if step == "bodies" {
+			s.remove("INBOX", s.next["INBOX"]-1)
+			s.add("INBOX", "come and gone")
+		}
+	}
+	s.add("INBOX", "come and gone")
+	if sum, err := Inventory(t.Context(), s, l, options()); err != nil || sum.Unreadable != 0 || !l.scans["INBOX"].Drifted {
+		t.Errorf("%+v, %+v, %v", sum, l.scans["INBOX"], err)
+	}
+}
+
+// A message that took another's place is read in a later round, where it could
+// not be in the first; the reading of the other one does not stand for it.
+func TestReplacedIsReadInALaterRound(t *testing.T) {
+	for _, when := range []string{"before the pass", "between two rounds"} {
+		s, l := newServer(t, "INBOX"), newLedger(t)
+		uid := s.add("INBOX", "first")
+		if _, err := Inventory(t.Context(), s, l, options()); err != nil {
+			t.Fatal(err)
+		}
+		replace := func() { s.messages["INBOX"][0].body = append(s.messages["INBOX"][0].body, "another"...) }
+		if when == "before the pass" {
+			replace()
+			s.denied = map[mailproof.UID]bool{uid: true}
+		}
+		examined := 0
+		s.during = func(step string) {
+			if step != "examine" {
+				return
+			}
+			if examined++; examined == 2 { // the end of the first round
+				s.denied = nil
+				if when != "before the pass" {
+					replace()
+					s.add("INBOX", "new") // which is why there is another round
+				}
+			}
+		}
+		if sum, err := Inventory(t.Context(), s, l, options()); err != nil || sum.Changed != 1 || !l.scans["INBOX"].Complete {
+			t.Errorf("%s: %+v, %v", when, sum, err)
+		}
+		l.check(s, "INBOX")
+	}
 }
 
 func TestInventoryIsIncremental(t *testing.T) {

@@ -14,13 +14,14 @@ import (
 // scanner reads one mailbox until its contents hold still.
 type scanner struct {
 	*pass
-	w       MailboxRecorder
-	mb      mailproof.Mailbox
-	state   mailproof.MailboxState
-	flags   flagTable
-	present []entry // what the last listing showed, in ascending order of UIDs
-	weighed bool    // the calibration of a preview has had its part of the mailbox
-	gone    int     // messages expunged between a listing and their reading
+	w        MailboxRecorder
+	mb       mailproof.Mailbox
+	state    mailproof.MailboxState
+	flags    flagTable
+	present  []entry         // what the last listing showed, in ascending order of UIDs
+	weighed  bool            // the calibration of a preview has had its part of the mailbox
+	gone     []mailproof.UID // messages expunged between a listing and their reading
+	headGone int             // the same, of headers
 }
 
 // entry is a listed message in 48 octets, so that a million of them stay
@@ -48,7 +49,7 @@ func (s *scanner) settle(ctx context.Context, before mailproof.MailboxState) (ma
 	defer stop()
 	next := known
 	for round := 1; ; round++ {
-		s.state, s.gone = before, 0
+		s.state, s.gone, s.headGone = before, s.gone[:0], 0
 		scan.Before, scan.After = before, mailproof.MailboxState{}
 		err := s.round(ctx, next)
 		scan.Present = int64(len(s.present))
@@ -64,7 +65,13 @@ func (s *scanner) settle(ctx context.Context, before mailproof.MailboxState) (ma
 			scan.Error = fmt.Sprintf("UIDVALIDITY changed from %d to %d while the folder was read", before.UIDValidity, after.UIDValidity)
 			return scan, nil
 		}
-		if s.gone == 0 && before.SameContents(after) && uint32(len(s.present)) == after.Exists {
+		still := before.SameContents(after) && uint32(len(s.present)) == after.Exists
+		if round == MaxRounds && still {
+			if err := s.denied(ctx); err != nil {
+				return s.broken(ctx, scan, err)
+			}
+		}
+		if len(s.gone)+s.headGone == 0 && still {
 			scan.Complete = true
 			return scan, nil
 		}
@@ -107,15 +114,27 @@ func recorded(err error) error {
 
 type pullExtant = func() (mailproof.Extant, error, bool)
 
-// pullEntries presents what the last round listed as what is known now.
+// pullEntries presents what the last round listed and recorded as what is known
+// now. What was gone before it could be read was not recorded.
 func pullEntries(present []entry) pullExtant {
 	i := 0
 	return func() (mailproof.Extant, error, bool) {
+		for i < len(present) && !present[i].known {
+			i++
+		}
 		if i == len(present) {
 			return mailproof.Extant{}, nil, false
 		}
+		e := &present[i]
 		i++
-		return mailproof.Extant{UID: present[i-1].uid}, nil, true
+		x := mailproof.Extant{UID: e.uid, State: e.state, Size: e.listed}
+		if e.state == readNow {
+			x.State = mailproof.Read
+		}
+		if e.dated {
+			x.InternalDate = time.Unix(e.date, 0)
+		}
+		return x, nil, true
 	}
 }
 
@@ -198,6 +217,7 @@ func (m *merger) again(ctx context.Context, e *entry) error {
 	before := m.at.Flags
 	if p := m.earlier(e.uid); p != nil {
 		e.state, e.headed, before = p.state, p.headed, m.flags.at(p.flags)
+		e.other = e.other || p.other // not read yet
 	}
 	if now := m.flags.at(e.flags); !now.Equal(before) {
 		m.sum.Flagged++
@@ -361,7 +381,7 @@ func (s *scanner) unreadable(ctx context.Context, batch []mailproof.Metadata, un
 		case e.state == readNow || e.tried:
 			continue
 		case failed && reason == ReasonExpunged:
-			s.gone++
+			s.gone = append(s.gone, md.UID)
 			continue
 		case !failed:
 			// Neither delivered nor refused: the source broke its word. That
@@ -374,6 +394,20 @@ func (s *scanner) unreadable(ctx context.Context, batch []mailproof.Metadata, un
 	}
 	return nil
 }
+
+// denied records what a server lists and counts, round after round, and says is
+// not there when it is asked for it: it may be there, and was not read.
+func (s *scanner) denied(ctx context.Context) error {
+	for _, uid := range s.gone {
+		if err := s.failed(ctx, s.metadata(s.find(uid)), reasonDenied); err != nil {
+			return err
+		}
+	}
+	s.gone = s.gone[:0]
+	return nil
+}
+
+const reasonDenied = "the server lists and counts it, and says that it is not there when it is asked for it"
 
 // reasonStub says that a server sent a notice of its own in place of a message
 // that it could not produce, as Exchange does.

@@ -91,7 +91,7 @@ func (s *scanner) headerBatch(ctx context.Context, batch []mailproof.Metadata) e
 		case e.headed:
 			continue
 		case failed && reason == ReasonExpunged:
-			s.gone++
+			s.headGone++
 			continue
 		case !failed:
 			reason = "the server sent no header and no error"
