@@ -29,6 +29,35 @@ func appendOne(t *testing.T, w *Writer, body io.ReadSeeker, size int) (mailproof
 	return receipts[0], err
 }
 
+// A server that talks and talks before the sign-in is done is hung up on, whatever
+// it says: no silence tells that it never comes to an end.
+func TestEndlessSignIn(t *testing.T) {
+	const greeting = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN ID] ready\r\n"
+	for name, x := range map[string]struct{ before, endless string }{
+		"blank greeting": {"", "\r\n"},
+		"still here":     {greeting, "* OK still here\r\n"},
+		"challenges":     {greeting, "+ \r\n"},
+		"capabilities":   {"* OK ready\r\n", "* CAPABILITY IMAP4rev1\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, func(c *fakeConn) {
+				c.say("%s", x.before)
+				go func() { _, _ = io.Copy(io.Discard, c.br) }()
+				many := strings.Repeat(x.endless, 500)
+				for { // until nobody listens any more
+					if _, err := c.Write([]byte(many)); err != nil {
+						return
+					}
+				}
+			})
+			_, err := DialReader(t.Context(), f.config())
+			if mailproof.KindOf(err) != mailproof.ErrProtocol {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A server that answers an APPEND in a way that no server should: never is a
 // message called added that it was not given, never not sent what it may have,
 // and nothing hangs.

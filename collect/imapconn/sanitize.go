@@ -451,6 +451,10 @@ func (s *sanitizer) feedSearch(piece []byte) error {
 	return s.search.err
 }
 
+// maxSearch bounds what one SEARCH response has of octets, and with them the set
+// that is made of it: nine million UIDs of eight digits, one by one.
+const maxSearch = 80 << 20
+
 // searchRewriter makes SEARCH and ESEARCH responses canonical as they stream
 // by: single blanks, none at the end, keywords in capitals.
 type searchRewriter struct {
@@ -459,10 +463,15 @@ type searchRewriter struct {
 	blank  bool // a blank is owed
 	quoted bool
 	depth  int // open parentheses
+	octets int
 	err    error
 }
 
 func (r *searchRewriter) feed(out, piece []byte) []byte {
+	if r.octets += len(piece); r.octets > maxSearch {
+		r.err = malformed("a SEARCH response of more than %d octets", maxSearch)
+		return out
+	}
 	for _, c := range piece {
 		switch {
 		case c == '\n':

@@ -104,6 +104,19 @@ func TestSanitizerCut(t *testing.T) {
 }
 
 // A SEARCH response of a million numbers passes in bounded memory.
+// A SEARCH response that does not end is an error before it fills the memory.
+func TestEndlessSearch(t *testing.T) {
+	piece := bytes.Repeat([]byte("1 3 "), 1<<18)
+	r := searchRewriter{active: true}
+	var out []byte
+	for n := 0; r.err == nil; n++ {
+		if n > maxSearch/len(piece) {
+			t.Fatalf("%d MB, and no error", n)
+		}
+		out = r.feed(out[:0], piece)
+	}
+}
+
 func TestSanitizerLongSearch(t *testing.T) {
 	var in strings.Builder
 	in.WriteString("* SEARCH")

@@ -23,7 +23,12 @@ type wire struct {
 	tls    *tls.ConnectionState // nil without TLS
 	caps   capabilities
 	tags   int
+	lines  int // that were read
 }
+
+// maxWireLines is how many lines a server may say before the sign-in is done: one
+// that never comes to an end would hold the line for ever.
+const maxWireLines = 10_000
 
 // readBuffer is the size of the one buffer between the network and the parser.
 const readBuffer = 64 << 10
@@ -35,6 +40,9 @@ func newWire(conn *progressConn, server string, m masker) *wire {
 // readLine reads one line. Nothing that a server may say before sign-in needs
 // more than the buffer holds.
 func (w *wire) readLine() (string, error) {
+	if w.lines++; w.lines > maxWireLines {
+		return "", malformed("%d lines before the end of the sign-in", maxWireLines)
+	}
 	line, err := w.br.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
