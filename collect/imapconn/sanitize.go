@@ -58,7 +58,7 @@ type sanitizer struct {
 	fetch    *fetchRewriter // of the response under way; nil: none
 	rewriter fetchRewriter
 	search   searchRewriter
-	row      int // untagged responses that came in a row
+	row      int // lines that came in a row, but for FETCH responses to the client
 	most     int // how many may
 
 	mode      atomic.Uint32 // fetchMode
@@ -138,10 +138,10 @@ func (s *sanitizer) next() error {
 	line = bytes.TrimSpace(line)
 	switch {
 	case len(line) == 0: // a blank line
-		return nil
+		return s.another()
 	case line[0] == '+':
 		s.hooks.continuation()
-		return nil
+		return s.another()
 	case line[0] == '*':
 		return s.untagged(bytes.TrimLeft(line[1:], " \t"))
 	default:
@@ -184,8 +184,8 @@ func chomp(line []byte) []byte {
 	return bytes.TrimSuffix(line, []byte("\r"))
 }
 
-// maxUntagged is how many untagged responses may come in a row, but for those of
-// a FETCH. Servers list mailboxes, tell of other clients' doings, and that they are
+// maxUntagged is how many untagged responses may come in a row, but for those that
+// a FETCH brings. Servers list mailboxes, tell of other clients' doings, and that they are
 // still at work; one that never comes to an end would hold the line for ever.
 const maxUntagged = 1 << 20
 
@@ -236,10 +236,8 @@ func excerpt(line []byte) string {
 
 // untagged handles what follows "* ".
 func (s *sanitizer) untagged(rest []byte) error {
-	if fetchMode(s.mode.Load()) != fetchNone {
-		s.row = 0
-	} else if s.row++; s.row > s.most {
-		return malformed("%d responses in a row and no end", s.most)
+	if err := s.another(); err != nil {
+		return err
 	}
 	word, after := cutWord(rest)
 	if len(word) > 0 && word[0] >= '0' && word[0] <= '9' {
@@ -253,6 +251,14 @@ func (s *sanitizer) untagged(rest []byte) error {
 		return nil
 	}
 	return s.named(strings.ToUpper(string(word)), 0, rest, after)
+}
+
+// another counts a line that ends nothing and brings nothing that was asked for.
+func (s *sanitizer) another() error {
+	if s.row++; s.row > s.most {
+		return malformed("%d responses in a row and no end", s.most)
+	}
+	return nil
 }
 
 // numbered handles "* 12 FETCH" and the like.
@@ -393,7 +399,7 @@ func (s *sanitizer) feedFetch(line []byte) error {
 		if !f.mode.forClient() || f.mode == fetchBodies && !f.body {
 			return nil
 		}
-		s.out = append(s.out, f.out...)
+		s.out, s.row = append(s.out, f.out...), 0
 		if f.streaming {
 			s.closed.Add(1)
 		}

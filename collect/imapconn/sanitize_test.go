@@ -104,6 +104,24 @@ func TestSanitizerCut(t *testing.T) {
 }
 
 // A SEARCH response of a million numbers passes in bounded memory.
+// Whatever comes again and again, and is nothing that was asked for, is an error
+// in the end, in whichever mode; what a FETCH brings may be as much as it likes.
+func TestEndlessResponses(t *testing.T) {
+	for _, mode := range []fetchMode{fetchNone, fetchData, fetchBodies} {
+		for _, line := range []string{"\r\n", "+ go\r\n", "* OK still here\r\n", "* 3 EXISTS\r\n", "* 1 FETCH (UID 5 FLAGS ())\r\n"} {
+			s := newSanitizer(bufio.NewReader(strings.NewReader(strings.Repeat(line, 1000))), hooks{
+				continuation: func() {}, untagged: func(response) {}, unilateral: func(status) {}, tagged: func(string, status) bool { return false }})
+			s.most = 500
+			s.mode.Store(uint32(mode))
+			_, err := io.Copy(io.Discard, s)
+			asked := mode == fetchData && strings.Contains(line, "FETCH")
+			if malformed := strings.Contains(fmt.Sprint(err), "and no end"); malformed == asked {
+				t.Errorf("mode %d, %q: %v", mode, line, err)
+			}
+		}
+	}
+}
+
 // A SEARCH response that does not end is an error before it fills the memory.
 func TestEndlessSearch(t *testing.T) {
 	piece := bytes.Repeat([]byte("1 3 "), 1<<18)
