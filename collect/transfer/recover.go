@@ -255,7 +255,7 @@ func (s *Sender) pause(ctx context.Context, cause error) error {
 // A message over which alone the connection was lost several times is left to
 // the next pass, so that the others get through.
 func (s *Sender) reconcile(ctx context.Context, target string, doubt []pending, lost error) error {
-	found, next, strangers, err := s.lookFor(ctx, target, doubt)
+	found, next, strangers, err := s.lookFor(ctx, target, doubt, lost)
 	if err != nil {
 		return err
 	}
@@ -327,7 +327,7 @@ type arrival struct {
 // lookFor reads what is new in a mailbox. found has the UID of each message of
 // doubt that is there, else 0; strangers says what is there beside them. next is
 // where the mailbox ends when all are accounted for, else 0.
-func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (found []mailproof.UID, next mailproof.UID, strangers string, err error) {
+func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending, lost error) (found []mailproof.UID, next mailproof.UID, strangers string, err error) {
 	found = make([]mailproof.UID, len(doubt))
 	var from floor
 	for _, p := range doubt {
@@ -339,7 +339,7 @@ func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (f
 		return found, 0, "", nil
 	}
 	b := s.box(target)
-	last := 0
+	last, still, patience := 0, 0, s.looks(lost)
 	for look := 0; ; look++ {
 		now, err := s.arrivals(ctx, target, b, from)
 		if err != nil || now.why != "" {
@@ -362,19 +362,38 @@ func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending) (f
 			return found, 0, fmt.Sprintf("%d messages are new in %q whose octets are nobody's", strange, target), nil
 		}
 		// The server may still be at work on what it had received when the
-		// connection ended: what is missing must be missing twice.
-		if missing == 0 || doubt[0].refused > 0 || look > 0 && len(now.list) == last {
+		// connection ended: what is missing must be missing twice, and for as long
+		// again where we hung up on a server that only was slow.
+		if still++; len(now.list) != last {
+			last, still = len(now.list), 1
+		}
+		if missing == 0 || doubt[0].refused > 0 || still == patience {
 			b.base = now.exists
 			return found, now.next, "", nil
 		}
-		if look == 10 {
+		if look == patience+10 {
 			return found, 0, fmt.Sprintf("%q does not hold still", target), nil
 		}
-		last = len(now.list)
 		if err := s.settleDown(ctx); err != nil {
 			return found, 0, "", err
 		}
 	}
+}
+
+// looks is how many of them in a row must find the same: two, and as many as fit
+// into the time that a silent server was given.
+func (s *Sender) looks(lost error) int {
+	if !timedOut(lost) {
+		return 2
+	}
+	return 1 + int(max((s.o.Silence+s.o.Settle-1)/s.o.Settle, 1))
+}
+
+// timedOut reports whether it was we who hung up, on a server that was silent for
+// too long. It may come to the end of what it had received yet.
+func timedOut(lost error) bool {
+	var silent interface{ Timeout() bool }
+	return errors.As(lost, &silent) && silent.Timeout()
 }
 
 // settleDown waits for a server to finish what it has received.

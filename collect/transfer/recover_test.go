@@ -1,8 +1,10 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/mailproof/mailproof"
@@ -91,6 +93,62 @@ func TestLostBelowAcknowledged(t *testing.T) {
 			}
 			checkIntact(t, src, dst, 250)
 		})
+	}
+}
+
+// slowDestination carries out its first batch late: after so many looks at the
+// mailbox. By then the connection has been given up.
+type slowDestination struct {
+	*fakeDestination
+	batches, looks, late int
+	lost                 error
+	carryOut             func()
+}
+
+func (d *slowDestination) StartAppend(ctx context.Context, mailbox string, batch []mailproof.Outgoing, singly bool) (func(context.Context) ([]mailproof.Receipt, error), error) {
+	if d.batches++; d.batches > 1 {
+		return d.fakeDestination.StartAppend(ctx, mailbox, batch, singly)
+	}
+	var held []mailproof.Outgoing
+	for _, m := range batch {
+		b, err := io.ReadAll(m.Body)
+		if err != nil {
+			return nil, err
+		}
+		m.Body = bytes.NewReader(b)
+		held = append(held, m)
+	}
+	d.carryOut = func() { _, _ = d.fakeDestination.StartAppend(ctx, mailbox, held, singly) }
+	return func(context.Context) ([]mailproof.Receipt, error) {
+		return make([]mailproof.Receipt, len(batch)), d.lost
+	}, nil
+}
+
+func (d *slowDestination) ReadSince(ctx context.Context, mailbox string, from mailproof.UID, read func(mailproof.UID, int64, io.Reader) error) (mailproof.MailboxState, error) {
+	if d.looks++; d.looks == d.late {
+		d.carryOut()
+	}
+	return d.fakeDestination.ReadSince(ctx, mailbox, from, read)
+}
+
+// A server that was hung up on because it was slow, and not because the line was
+// cut, is given as long again: what it had received may still get there.
+func TestSlowIsNotLost(t *testing.T) {
+	silent := &mailproof.ServerError{Kind: mailproof.ErrConnection, Err: os.ErrDeadlineExceeded}
+	for _, x := range []struct {
+		lost error
+		late int
+	}{{errGone, 2}, {silent, 2}, {silent, 15}, {silent, 31}} {
+		src, dst, steps := world(20)
+		slow := &slowDestination{fakeDestination: dst, lost: x.lost, late: x.late}
+		sum, err := Run(t.Context(), src, slow, &journal{t: t}, each(steps), options())
+		if err != nil || sum.Appended != 20 || sum.Failed != 0 {
+			t.Errorf("%v, %d looks: %+v, %v", x.lost, x.late, sum, err)
+		}
+		if slow.looks < slow.late {
+			slow.carryOut() // nobody looked for long enough
+		}
+		checkIntact(t, src, dst, 20)
 	}
 }
 

@@ -134,6 +134,10 @@ type Options struct {
 	// doubles from loss to loss. Settle is how long a server is given to finish
 	// what it had received. 0 means half a second and two seconds.
 	Pause, Settle time.Duration
+	// Silence is how long a server may be silent before the connection is given up,
+	// and how long it is given after that to finish what it had received. 0 means
+	// thirty times Settle.
+	Silence time.Duration
 	// Waiting is told of every pause that a server caused; may be nil.
 	Waiting func(cause error, pause time.Duration)
 }
@@ -144,6 +148,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Settle <= 0 {
 		o.Settle = 2 * time.Second
+	}
+	if o.Silence <= 0 {
+		o.Silence = 30 * o.Settle
 	}
 	if o.WorthMore <= 0 {
 		o.WorthMore = worthMore

@@ -282,7 +282,7 @@ func (e *Engagement) sending(ctx context.Context, a Account, pass mailproof.Pass
 	return transfer.Options{
 		Pass: pass, Account: account, More: e.moreWriters(a, dst), AppendLimit: dst.Server().AppendLimit, Labels: labelsOf(dst.Server()), State: states, Progress: progress, Stop: e.Stop,
 		Limiter: sendLimiter{e.rate(mailproof.Destination), e.budget(account, mailproof.Destination, dst.Server(), pace.Up)},
-		Waiting: e.waiting(account, mailproof.Destination),
+		Waiting: e.waiting(account, mailproof.Destination), Silence: e.ProgressTimeout,
 		Spool: func(ctx context.Context, size int64, body io.Reader) (transfer.Body, error) {
 			return e.spool.Take(ctx, size, body)
 		},
