@@ -106,6 +106,10 @@ type MailboxRecorder interface {
 	Known(ctx context.Context) iter.Seq2[mailproof.Extant, error]
 	// Add records a message that is not known yet.
 	Add(ctx context.Context, m mailproof.Message) error
+	// AddTwin is Add of a message that has all the octets of another one on record,
+	// by the number of its [mailproof.Row], and so its fingerprint: that of m has
+	// T0 and the number of octets alone.
+	AddTwin(ctx context.Context, m mailproof.Message, twin int64) error
 	// Reread records a further reading of a known message, and reports whether
 	// it differs from the last one.
 	Reread(ctx context.Context, m mailproof.Message) (changed bool, err error)
@@ -135,8 +139,8 @@ type Options struct {
 	// not read. Nil leaves out none.
 	Omit     func(mailproof.Metadata) bool
 	Progress mailproof.Progress
-	// Twins are asked for the fingerprint of a message of [LeastTwin] octets or
-	// more, held whole, before it is made; nil, or with Reverify: all are made.
+	// Twins are asked for the fingerprint of a message before it is made, where
+	// there is much to read; nil, or with Reverify: all are made.
 	Twins Twins
 	// Tap is offered what is read for the first time; nil: nobody is.
 	Tap Tap

@@ -163,6 +163,9 @@ type fakeLedger struct {
 	last     mailproof.Scan
 	addErr   error
 	headers  map[string]map[mailproof.UID]mailproof.Header
+
+	twins      Twins
+	addedTwins int
 }
 
 func newLedger(t *testing.T) *fakeLedger {
@@ -211,6 +214,20 @@ func (m *fakeMailbox) Add(_ context.Context, msg mailproof.Message) error {
 	}
 	m.known[msg.MessageKey.UID] = &msg
 	return nil
+}
+
+// AddTwin refuses, as the ledger does, what has not the octets of its twin.
+func (m *fakeMailbox) AddTwin(ctx context.Context, msg mailproof.Message, twin int64) error {
+	fp, err := m.l.twins.Fingerprint(ctx, twin)
+	if err == nil && (fp.Octets != msg.Fingerprint.Octets || fp.Hash(mailproof.T0) != msg.Fingerprint.Hash(mailproof.T0)) {
+		err = errors.New("not the octets of its twin")
+	}
+	if err != nil {
+		return err
+	}
+	msg.Fingerprint = fp
+	m.l.addedTwins++
+	return m.Add(ctx, msg)
 }
 
 func (m *fakeMailbox) Reread(_ context.Context, msg mailproof.Message) (bool, error) {

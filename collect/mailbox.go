@@ -19,6 +19,7 @@ type scanner struct {
 	state    mailproof.MailboxState
 	flags    flagTable
 	present  []entry         // what the last listing showed, in ascending order of UIDs
+	lookUp   bool            // twins are asked for before a fingerprint is made
 	weighed  bool            // the calibration of a preview has had its part of the mailbox
 	gone     []mailproof.UID // messages expunged between a listing and their reading
 	headGone int             // the same, of headers
@@ -325,6 +326,7 @@ func (s *scanner) read(ctx context.Context) error {
 		}
 	}
 	s.tick(s.mb.Name, mailproof.Tick{Planned: planned, PlannedBytes: plannedBytes})
+	s.lookUp = s.Twins != nil && !s.Reverify && (s.sum.Read+planned >= worthLookingUp || plannedBytes >= worthHelpOctets)
 	if planned >= worthHelpMessages || plannedBytes >= worthHelpOctets {
 		s.crew.help(ctx)
 	}
@@ -427,10 +429,22 @@ func (s *scanner) failed(ctx context.Context, md mailproof.Metadata, reason stri
 // record writes one reading to the ledger, as a new message or as a further
 // reading of a known one.
 func (s *scanner) record(ctx context.Context, md mailproof.Metadata, m mailproof.Message) error {
+	return s.recordTwin(ctx, md, m, 0)
+}
+
+// recordTwin is record of a message that has the fingerprint of another one on
+// record, if twin is not 0.
+func (s *scanner) recordTwin(ctx context.Context, md mailproof.Metadata, m mailproof.Message, twin int64) (err error) {
 	m.Metadata = md
 	m.MessageKey = mailproof.MessageKey{Side: s.Side, Account: s.Account, Mailbox: s.mb.Name, UIDValidity: s.state.UIDValidity, UID: md.UID}
 	e := s.find(md.UID)
-	if e.known {
+	switch {
+	case e.known:
+		if twin != 0 {
+			if m.Fingerprint, err = s.whole(ctx, m.Fingerprint, twin); err != nil {
+				return err
+			}
+		}
 		changed, err := s.w.Reread(ctx, m)
 		if err != nil {
 			return recorded(err)
@@ -438,10 +452,15 @@ func (s *scanner) record(ctx context.Context, md mailproof.Metadata, m mailproof
 		if changed && e.state == mailproof.Read {
 			s.sum.Changed++
 		}
-	} else {
-		if err := s.w.Add(ctx, m); err != nil {
-			return recorded(err)
-		}
+	case twin != 0:
+		err = s.w.AddTwin(ctx, m, twin)
+	default:
+		err = s.w.Add(ctx, m)
+	}
+	if err != nil {
+		return recorded(err)
+	}
+	if !e.known {
 		s.sum.New++
 	}
 	e.known, e.other, e.state = true, false, m.State

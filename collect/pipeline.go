@@ -52,6 +52,7 @@ type readBody struct {
 
 	done chan struct{} // closed when the following are there
 	fp   mailproof.Fingerprint
+	twin int64 // a message on record with the same fingerprint; 0: fp is whole
 	err  error
 }
 
@@ -131,7 +132,7 @@ func (l *pipeline) fingerprintAll(ctx context.Context) {
 	defer hashers.Put(h)
 	for r := range l.work {
 		if l.failure() == nil {
-			r.fp, r.err = l.fingerprint(ctx, h, r.body)
+			r.fp, r.twin, r.err = l.fingerprint(ctx, h, r.body)
 		}
 		close(r.done)
 	}
@@ -154,7 +155,7 @@ func (l *pipeline) finish(ctx context.Context, r *readBody) error {
 	known := l.find(r.md.UID).known
 	var m *mailproof.Message
 	if err == nil && l.failure() == nil {
-		m, err = l.keep(ctx, r.md, r.fp)
+		m, err = l.keep(ctx, r.md, r.fp, r.twin)
 	}
 	switch {
 	case r.body == nil:
@@ -167,7 +168,7 @@ func (l *pipeline) finish(ctx context.Context, r *readBody) error {
 }
 
 // keep records what was read of a message; nil where it proves nothing.
-func (l *pipeline) keep(ctx context.Context, md mailproof.Metadata, fp mailproof.Fingerprint) (*mailproof.Message, error) {
+func (l *pipeline) keep(ctx context.Context, md mailproof.Metadata, fp mailproof.Fingerprint, twin int64) (*mailproof.Message, error) {
 	if fp.Detail.Stub {
 		// Whole as it came, and yet not the message: it proves nothing, and
 		// the next pass asks for it again.
@@ -179,7 +180,7 @@ func (l *pipeline) keep(ctx context.Context, md mailproof.Metadata, fp mailproof
 	m := mailproof.Message{State: mailproof.Read, Fingerprint: fp}
 	m.Metadata = md
 	m.MessageKey = mailproof.MessageKey{Side: l.Side, Account: l.Account, Mailbox: l.mb.Name, UIDValidity: l.state.UIDValidity, UID: md.UID}
-	if err := l.record(ctx, md, m); err != nil {
+	if err := l.recordTwin(ctx, md, m, twin); err != nil {
 		return nil, err
 	}
 	l.sum.Read++

@@ -2,43 +2,63 @@ package collect
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/fingerprint"
 	"github.com/mailproof/mailproof/collect/spool"
 )
 
-// LeastTwin is the size from which a message is looked up before it is worked
-// on: the fingerprint of a smaller one is made sooner than it is found.
-const LeastTwin = 16 << 10
-
 // Twins knows messages that were fingerprinted before, and by the algorithm of
 // today. It may be used by several goroutines at once.
 type Twins interface {
-	// Fingerprint returns the fingerprint of a message of which T0 and the
-	// number of octets are these, and false where it knows none.
-	Fingerprint(ctx context.Context, t0 mailproof.Hash, octets int64) (mailproof.Fingerprint, bool, error)
+	// Find returns a message on record with this T0, by the number of its
+	// [mailproof.Row], and 0 where it knows none.
+	Find(ctx context.Context, t0 mailproof.Hash) (id int64, err error)
+	// Fingerprint returns the whole fingerprint of a message that was found.
+	Fingerprint(ctx context.Context, id int64) (mailproof.Fingerprint, error)
 }
 
-// fingerprint makes the fingerprint of a body that is there as a whole. Of the
-// octets that were sent to the destination, and come back from there unchanged,
-// it was made when the source was read: it is a function of the octets alone, so
-// that the same octets, all of them, have the same one. They are read and hashed
-// in any case; only what T0 does not tell apart is not told apart twice.
-func (p *pass) fingerprint(ctx context.Context, h *fingerprint.Hasher, body *spool.Body) (mailproof.Fingerprint, error) {
-	if p.Twins == nil || p.Reverify || body.Size() < LeastTwin {
-		return h.Compute(body.Reader())
+// fingerprint makes the fingerprint of a body that is there as a whole, or finds a
+// message on record that has the same one.
+//
+// Of the octets that were sent to the destination, and come back from there
+// unchanged, it was made when the source was read: it is a function of the octets
+// alone, so that the same octets, all of them, have the same one. They are read
+// and hashed in any case; only what T0 does not tell apart is not told apart
+// twice. Of a twin, fp has T0 and the number of octets alone, which is all that was
+// found out about the message; what else there is to say stands with the twin.
+func (l *pipeline) fingerprint(ctx context.Context, h *fingerprint.Hasher, body *spool.Body) (fp mailproof.Fingerprint, twin int64, err error) {
+	if !l.lookUp {
+		fp, err = h.Compute(body.Reader())
+		return fp, 0, err
 	}
 	t0, err := body.T0()
 	if err != nil {
-		return mailproof.Fingerprint{}, err
+		return fp, 0, err
 	}
-	fp, ok, err := p.Twins.Fingerprint(ctx, t0, body.Size())
-	if err != nil {
-		return fp, recorded(err)
+	twin, err = l.Twins.Find(ctx, t0)
+	switch {
+	case err != nil:
+		return fp, 0, recorded(err)
+	case twin == 0:
+		fp, err = h.Compute(body.Reader())
+		return fp, 0, err
 	}
-	if ok && fp.Hash(mailproof.T0) == t0 && fp.Octets == body.Size() {
-		return fp, nil
+	fp.Octets, fp.Hashes[mailproof.T0-1] = body.Size(), t0
+	if l.Tap == nil {
+		return fp, twin, nil
 	}
-	return h.Compute(body.Reader())
+	fp, err = l.whole(ctx, fp, twin) // the tap wants all of it
+	return fp, 0, err
+}
+
+// whole is the fingerprint of a message of which T0 and the number of octets are
+// known: that of its twin.
+func (p *pass) whole(ctx context.Context, fp mailproof.Fingerprint, twin int64) (mailproof.Fingerprint, error) {
+	of, err := p.Twins.Fingerprint(ctx, twin)
+	if err == nil && (of.Octets != fp.Octets || of.Hash(mailproof.T0) != fp.Hash(mailproof.T0)) {
+		err = errors.New("a message does not have the octets of the one that it was taken for")
+	}
+	return of, recorded(err)
 }

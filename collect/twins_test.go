@@ -12,34 +12,49 @@ import (
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/fingerprint"
+	"github.com/mailproof/mailproof/collect/spool"
 )
 
-// knownTwins are fingerprints by T0, and whether to answer with what was not
-// asked for.
+// knownTwins are fingerprints on record, by number and by T0.
 type knownTwins struct {
 	mu          sync.Mutex
-	by          map[mailproof.Hash]mailproof.Fingerprint
-	lie         func(fp mailproof.Fingerprint) mailproof.Fingerprint
+	record      []mailproof.Fingerprint // the first has the number 1
+	by          map[mailproof.Hash]int64
+	wrong       bool // another one than was asked for is found
 	err         error
 	asked, hits int
-	small       int // asked for although it is too small
 }
 
-func (k *knownTwins) Fingerprint(_ context.Context, t0 mailproof.Hash, octets int64) (mailproof.Fingerprint, bool, error) {
+func (k *knownTwins) add(t *testing.T, body []byte) *mailproof.Fingerprint {
+	t.Helper()
+	fp, err := fingerprint.Compute(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.record = append(k.record, fp)
+	if k.by == nil {
+		k.by = map[mailproof.Hash]int64{}
+	}
+	k.by[fp.Hash(mailproof.T0)] = int64(len(k.record))
+	return &k.record[len(k.record)-1]
+}
+
+func (k *knownTwins) Find(_ context.Context, t0 mailproof.Hash) (int64, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.asked++
-	if octets < LeastTwin {
-		k.small++
-	}
-	fp, ok := k.by[t0]
-	if ok {
+	id := k.by[t0]
+	if id != 0 {
 		k.hits++
+		if k.wrong {
+			id = id%int64(len(k.record)) + 1
+		}
 	}
-	if k.lie != nil {
-		fp, ok = k.lie(fp), true
-	}
-	return fp, ok, k.err
+	return id, k.err
+}
+
+func (k *knownTwins) Fingerprint(_ context.Context, id int64) (mailproof.Fingerprint, error) {
+	return k.record[id-1], nil
 }
 
 // randomMail is a message of about n octets of parts, some of them broken.
@@ -54,14 +69,14 @@ func randomMail(r *rand.Rand, i, n int) string {
 	return b.String()
 }
 
-// twinServer has messages on both sides of [LeastTwin].
-func twinServer(t *testing.T, seed uint64) *fakeServer {
+// twinServer has so many messages, some small and some large.
+func twinServer(t *testing.T, seed uint64, messages int) *fakeServer {
 	s := newServer(t, "INBOX")
 	r := rand.New(rand.NewPCG(seed, 1))
-	for i := range 40 {
+	for i := range messages {
 		n := 1000
-		if i%2 == 0 {
-			n = LeastTwin + r.IntN(3*LeastTwin)
+		if i%8 == 0 {
+			n = 8000 + r.IntN(60_000)
 		}
 		s.add("INBOX", "")
 		s.messages["INBOX"][i].body = []byte(randomMail(r, i, n))
@@ -69,87 +84,159 @@ func twinServer(t *testing.T, seed uint64) *fakeServer {
 	return s
 }
 
-func takeWith(t *testing.T, s *fakeServer, twins Twins, reverify bool) (*fakeLedger, error) {
+func takeWith(t *testing.T, s *fakeServer, twins Twins, change func(*Options)) (*fakeLedger, error) {
 	t.Helper()
 	l := newLedger(t)
+	l.twins = twins
 	o := options()
-	o.Twins, o.Reverify = twins, reverify
+	o.Twins = twins
+	if change != nil {
+		change(&o)
+	}
 	_, err := Inventory(t.Context(), s, l, o)
 	return l, err
 }
 
-// What is recorded is the same whether the fingerprint was made or known, for
-// whatever part of the messages it was known, and whatever is answered for
-// octets that were not asked for.
+// What is recorded is the same whether a fingerprint was made or that of a twin
+// was taken, for whatever part of the messages there was one.
 func TestTwinsChangeNothing(t *testing.T) {
-	lies := map[string]func(mailproof.Fingerprint) mailproof.Fingerprint{
-		"":             nil,
-		"another hash": func(fp mailproof.Fingerprint) mailproof.Fingerprint { fp.Hashes[0][31] ^= 1; return fp },
-		"one octet":    func(fp mailproof.Fingerprint) mailproof.Fingerprint { fp.Octets++; return fp },
-		"nothing":      func(mailproof.Fingerprint) mailproof.Fingerprint { return mailproof.Fingerprint{} },
-	}
-	for name, lie := range lies {
-		for seed := range uint64(2) {
-			s := twinServer(t, seed)
-			want, err := takeWith(t, s, nil, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			known := &knownTwins{by: map[mailproof.Hash]mailproof.Fingerprint{}, lie: lie}
-			large := 0
+	for seed := range uint64(2) {
+		s := twinServer(t, seed, worthLookingUp+20)
+		want, err := takeWith(t, s, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, change := range map[string]func(*Options){
+			"a bare inventory": nil,
+			"with a tap":       func(o *Options) { o.Tap = &nobody{} },
+		} {
+			known := new(knownTwins)
 			for i, m := range s.messages["INBOX"] {
-				if len(m.body) >= LeastTwin {
-					large++
-				}
 				if i%3 != 0 {
-					fp, err := fingerprint.Compute(bytes.NewReader(m.body))
-					if err != nil {
-						t.Fatal(err)
-					}
-					known.by[fp.Hash(mailproof.T0)] = fp
+					known.add(t, m.body)
 				}
 			}
-			got, err := takeWith(t, s, known, false)
+			got, err := takeWith(t, s, known, change)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(got.known, want.known) {
 				t.Fatalf("%s: seed %d: other rows than without", name, seed)
 			}
-			if known.small > 0 || known.asked != large || known.hits == 0 || known.hits == large {
-				t.Fatalf("%s: seed %d: asked %d times for %d messages, %d found, %d too small", name, seed, known.asked, large, known.hits, known.small)
+			taken := len(known.record)
+			if change != nil {
+				taken = 0 // they are not told by their number
+			}
+			if known.asked != len(s.messages["INBOX"]) || known.hits != len(known.record) || got.addedTwins != taken {
+				t.Fatalf("%s: seed %d: asked %d times, %d of %d found, %d taken", name, seed, known.asked, known.hits, len(known.record), got.addedTwins)
 			}
 		}
 	}
 }
 
-// What is known is really taken: else nothing is gained.
+// nobody takes nothing of what it is offered.
+type nobody struct{}
+
+func (*nobody) Begin(context.Context, mailproof.ServerInfo, []mailproof.Mailbox) {}
+func (*nobody) Offer(_ context.Context, _ mailproof.Message, b Body)             { _ = b.Release() }
+
+// What is known is really taken, by an octet of evidence that only the record has;
+// and not where everything is to be read anew, or where there is little to read.
 func TestTwinsAreTaken(t *testing.T) {
-	s := twinServer(t, 1)
-	body := s.messages["INBOX"][0].body
-	fp, err := fingerprint.Compute(bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fp.Detail.LeafCount = 4711
-	known := &knownTwins{by: map[mailproof.Hash]mailproof.Fingerprint{fp.Hash(mailproof.T0): fp}}
-	for _, reverify := range []bool{false, true} {
-		l, err := takeWith(t, s, known, reverify)
+	many := twinServer(t, 1, worthLookingUp)
+	for _, c := range []struct {
+		name  string
+		s     *fakeServer
+		o     func(*Options)
+		taken bool
+	}{
+		{"many", many, nil, true},
+		{"read anew", many, func(o *Options) { o.Reverify = true }, false},
+		{"few", twinServer(t, 1, worthLookingUp-1), nil, false},
+	} {
+		known := new(knownTwins)
+		known.add(t, c.s.messages["INBOX"][0].body).Detail.LeafCount = 4711
+		l, err := takeWith(t, c.s, known, c.o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if taken := l.known["INBOX11"][1].Fingerprint.Detail.LeafCount == 4711; taken == reverify {
-			t.Errorf("reverify %v: taken %v", reverify, taken)
+		if taken := l.known["INBOX11"][1].Fingerprint.Detail.LeafCount == 4711; taken != c.taken {
+			t.Errorf("%s: taken %v", c.name, taken)
 		}
 	}
 }
 
-// A ledger that cannot be asked ends the pass: what it says is not left out in
-// silence.
+// A message that is known already, and could not be read before, gets the whole
+// fingerprint of its twin.
+func TestTwinOfKnown(t *testing.T) {
+	s := twinServer(t, 3, worthLookingUp)
+	known := new(knownTwins)
+	for _, m := range s.messages["INBOX"] {
+		known.add(t, m.body)
+	}
+	l := newLedger(t)
+	l.twins = known
+	l.known["INBOX11"] = map[mailproof.UID]*mailproof.Message{}
+	for i, m := range s.messages["INBOX"] {
+		uid := mailproof.UID(i + 1)
+		l.known["INBOX11"][uid] = &mailproof.Message{MessageKey: mailproof.MessageKey{UID: uid}, Metadata: mailproof.Metadata{UID: uid, Size: int64(len(m.body))}, State: mailproof.Unreadable}
+	}
+	o := options()
+	o.Twins = known
+	if _, err := Inventory(t.Context(), s, l, o); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.messages["INBOX"] {
+		if got := l.known["INBOX11"][mailproof.UID(i+1)]; got.State != mailproof.Read || !reflect.DeepEqual(got.Fingerprint, known.record[i]) {
+			t.Fatalf("message %d: %v", i, got.State)
+		}
+	}
+	if l.addedTwins != 0 {
+		t.Errorf("%d added as new", l.addedTwins)
+	}
+}
+
+// A record that answers with another message than was asked for does not get its
+// fingerprint into the ledger; nor is an error of the ledger left out in silence.
 func TestTwinsFail(t *testing.T) {
-	s := twinServer(t, 1)
-	_, err := takeWith(t, s, &knownTwins{err: fmt.Errorf("disk")}, false)
-	if !IsLedger(err) {
-		t.Errorf("%v", err)
+	s := twinServer(t, 1, worthLookingUp)
+	wrong := &knownTwins{wrong: true}
+	for _, m := range s.messages["INBOX"] {
+		wrong.add(t, m.body)
+	}
+	for name, c := range map[string]struct {
+		twins Twins
+		o     func(*Options)
+	}{
+		"disk":         {&knownTwins{err: fmt.Errorf("disk")}, nil},
+		"wrong":        {wrong, nil},
+		"wrong, whole": {wrong, func(o *Options) { o.Tap = &nobody{} }},
+	} {
+		if _, err := takeWith(t, s, c.twins, c.o); !IsLedger(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// T0 of a body that is held is what its octets have, however they are held.
+func TestT0OfHeld(t *testing.T) {
+	for _, n := range []int{0, 1, 2047, 2048, 2049, 4096, 70_000} {
+		octets := bytes.Repeat([]byte{7, 8, 9}, n/3+1)[:n]
+		for name, pool := range map[string]*spool.Pool{"memory": spool.New(spool.Options{}), "file": spool.New(spool.Options{PerMessage: 1, Dir: t.TempDir()})} {
+			b, err := pool.Take(t.Context(), int64(n), bytes.NewReader(octets))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fp, err := fingerprint.Compute(bytes.NewReader(octets))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if t0, err := b.T0(); err != nil || t0 != fp.Hash(mailproof.T0) {
+				t.Errorf("%d octets in %s: %v", n, name, err)
+			}
+			if err := b.Release(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

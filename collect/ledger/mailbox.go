@@ -141,13 +141,20 @@ func (w *MailboxWriter) ours(m *mailproof.Message) error {
 // others in a while; End waits for it. One that the ledger has already, because
 // a server did not list it for a while, is there again.
 func (w *MailboxWriter) Add(ctx context.Context, m mailproof.Message) error {
+	return w.AddTwin(ctx, m, 0)
+}
+
+// AddTwin is Add of a message whose octets, all of them, are those of a message
+// that [Ledger.Twins] found: of m's fingerprint T0 and the number of octets are
+// looked at, the rest is recorded as the twin's. If twin is 0 it is Add.
+func (w *MailboxWriter) AddTwin(ctx context.Context, m mailproof.Message, twin int64) error {
 	if err := errors.Join(w.check(), w.ours(&m)); err != nil {
 		return err
 	}
 	if w.batch == nil {
 		w.batch = &batch{rows: make([]newRow, 0, rowsPerInsert)}
 	}
-	if err := w.batch.add(w, &m); err != nil {
+	if err := w.batch.add(w, &m, twin); err != nil {
 		return w.keep(err)
 	}
 	if len(w.batch.rows) < rowsPerInsert {
@@ -199,7 +206,7 @@ func (w *MailboxWriter) Reread(ctx context.Context, m mailproof.Message) (change
 		return false, err
 	}
 	var b batch
-	if err := b.add(w, &m); err != nil {
+	if err := b.add(w, &m, 0); err != nil {
 		return false, w.keep(err)
 	}
 	differs, wrote := false, false // not the result: the job may outlive a cancelled call
@@ -321,6 +328,7 @@ type newRow struct {
 	columns [columnsOfMessage]any
 	detail  any
 	gmail   int64 // the bits of X-GM-MSGID; 0: none
+	twin    int64 // hashes and detail are those of this message, hashes is T0; 0: they are here
 
 	relisted bool // relist has written a row
 }
@@ -357,19 +365,25 @@ func values(columns, rows int) string {
 	return strings.TrimSuffix(strings.Repeat(row+", ", rows), ", ")
 }
 
-func (b *batch) add(w *MailboxWriter, m *mailproof.Message) error {
-	detail, err := detailColumn(m)
-	if err != nil {
-		return err
+func (b *batch) add(w *MailboxWriter, m *mailproof.Message, twin int64) (err error) {
+	var hashes, detail any
+	if twin != 0 {
+		t0 := m.Fingerprint.Hash(mailproof.T0)
+		hashes = t0[:]
+	} else {
+		hashes = hashColumn(m)
+		if detail, err = detailColumn(m); err != nil {
+			return err
+		}
 	}
 	w.seq++
-	r := newRow{id: messageID(w.epoch, m.MessageKey.UID), pass: w.pass, seq: w.seq, flags: m.Flags.String(), detail: detail, gmail: int64(m.GmailID)}
+	r := newRow{id: messageID(w.epoch, m.MessageKey.UID), pass: w.pass, seq: w.seq, flags: m.Flags.String(), detail: detail, gmail: int64(m.GmailID), twin: twin}
 	seconds, zone := dateColumns(m.InternalDate)
 	octets := m.Fingerprint.Octets
 	if m.State != mailproof.Read {
 		octets = 0
 	}
-	r.columns = [columnsOfMessage]any{r.id, int64(w.pass), seconds, zone, nil, m.Size, int64(m.State), octets, hashColumn(m), reasonColumn(m)}
+	r.columns = [columnsOfMessage]any{r.id, int64(w.pass), seconds, zone, nil, m.Size, int64(m.State), octets, hashes, reasonColumn(m)}
 	b.rows = append(b.rows, r)
 	return nil
 }
@@ -391,6 +405,9 @@ func (b *batch) insert(t *tx) error {
 		}
 		// The statement as a whole was refused: one of them is known.
 	}
+	if err := b.resolve(t); err != nil {
+		return err
+	}
 	for i := range b.rows {
 		if _, err := b.rows[i].insert(t); err != nil {
 			return err
@@ -400,6 +417,12 @@ func (b *batch) insert(t *tx) error {
 }
 
 func (b *batch) insertFull(t *tx) error {
+	if !slices.ContainsFunc(b.rows, func(r newRow) bool { return r.twin == 0 || r.gmail != 0 }) {
+		return b.insertTwins(t)
+	}
+	if err := b.resolve(t); err != nil {
+		return err
+	}
 	args := make([]any, 0, rowsPerInsert*columnsOfMessage)
 	details := make([]any, 0, rowsPerInsert*2)
 	var gmails []any
@@ -419,6 +442,16 @@ func (b *batch) insertFull(t *tx) error {
 		return err
 	}
 	return t.insertPairs(insertGmails, insertGmail, gmails)
+}
+
+// resolve reads what the rows have of their twins.
+func (b *batch) resolve(t *tx) error {
+	for i := range b.rows {
+		if err := b.rows[i].resolve(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // insertPairs writes rows of two columns: in one statement where there are as

@@ -190,6 +190,13 @@ func (b *Body) Size() int64 { return b.size }
 // T0 reads the octets once more and returns their SHA-256.
 func (b *Body) T0() (t0 mailproof.Hash, err error) {
 	h := sha256.New()
+	if b.file == nil && b.pieces != nil {
+		for at := int64(0); at < b.size; at += piece {
+			h.Write(b.pieces[at/piece][:min(b.size-at, piece)])
+		}
+		h.Sum(t0[:0])
+		return t0, nil
+	}
 	if _, err := io.Copy(h, b.Reader()); err != nil {
 		return t0, fmt.Errorf("read a spooled message: %w", err)
 	}

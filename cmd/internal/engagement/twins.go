@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/mailproof/mailproof"
-	"github.com/mailproof/mailproof/collect"
 	"github.com/mailproof/mailproof/collect/ledger"
 )
 
@@ -19,16 +18,21 @@ type twins struct {
 }
 
 func (e *Engagement) twins(ctx context.Context, account string, side mailproof.Side) *twins {
-	return &twins{open: func() (*ledger.Twins, error) { return e.ledger.Twins(ctx, account, side, collect.LeastTwin) }}
+	return &twins{open: func() (*ledger.Twins, error) { return e.ledger.Twins(ctx, account, side) }}
 }
 
-// Fingerprint implements [collect.Twins].
-func (t *twins) Fingerprint(ctx context.Context, t0 mailproof.Hash, octets int64) (mailproof.Fingerprint, bool, error) {
+// Find implements [collect.Twins].
+func (t *twins) Find(ctx context.Context, t0 mailproof.Hash) (int64, error) {
 	t.once.Do(func() { t.of, t.err = t.open() })
 	if t.err != nil {
-		return mailproof.Fingerprint{}, false, t.err
+		return 0, t.err
 	}
-	return t.of.Fingerprint(ctx, t0, octets)
+	return t.of.Find(ctx, t0)
+}
+
+// Fingerprint implements [collect.Twins]. What it is asked for was found.
+func (t *twins) Fingerprint(ctx context.Context, id int64) (mailproof.Fingerprint, error) {
+	return t.of.Fingerprint(ctx, id)
 }
 
 func (t *twins) close() {
