@@ -1,7 +1,8 @@
 package fingerprint
 
 import (
-	"sort"
+	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -13,25 +14,41 @@ type mailbox struct{ name, addr string }
 
 // addresses reads the values of an address field (RFC 5322 §3.4, §4.4). It
 // takes anything: what has no structure is an address as a whole.
-func addresses(values []string) []mailbox {
-	var list []mailbox
+func addresses(values []string) []mailbox { return new(addressParser).read(nil, values) }
+
+// addresses reads all fields of that kind; the second list is in canonical form
+// and order, see addrSpecs. Both are valid until the next header begins.
+func (h *header) addresses(f field) (boxes []mailbox, specs []string) {
+	values := h.all(f)
+	if len(values) == 0 {
+		return nil, nil
+	}
+	n, m := len(h.boxes), len(h.specs)
+	h.boxes = h.parser.read(h.boxes, values)
+	boxes = h.boxes[n:]
+	h.specs = addrSpecs(h.specs, boxes)
+	return boxes, h.specs[m:]
+}
+
+// read appends the addresses of the values.
+func (p *addressParser) read(list []mailbox, values []string) []mailbox {
 	for _, v := range values {
-		p := addressParser{s: v}
+		*p = addressParser{s: v, phrase: emptied(p.phrase), plain: emptied(p.plain)}
 		list = p.list(list)
 	}
 	return list
 }
 
-// addrSpecs returns the addresses in canonical form and order; every one
+// addrSpecs appends the addresses in canonical form and order; every one
 // counts, also where it occurs twice.
-func addrSpecs(list []mailbox) []string {
-	var out []string
+func addrSpecs(out []string, list []mailbox) []string {
+	n := len(out)
 	for _, m := range list {
 		if m.addr != "" {
 			out = append(out, m.addr)
 		}
 	}
-	sort.Strings(out)
+	slices.Sort(out[n:])
 	return out
 }
 
@@ -42,8 +59,8 @@ type addressParser struct {
 	// of its kind are plain text: so that no value takes quadratic time.
 	openQuote, openComment, openAngle bool
 
-	phrase  strings.Builder // outside angle brackets: words, unquoted
-	plain   strings.Builder // the same as written, for an address without brackets
+	phrase  []byte // outside angle brackets: words, unquoted
+	plain   []byte // the same as written, for an address without brackets
 	comment string
 	angle   string
 	inAngle bool // angle was found
@@ -60,29 +77,38 @@ func (p *addressParser) list(out []mailbox) []mailbox {
 		case c == ',' || c == ';':
 			p.i++
 			out = p.end(out)
-		case c == ':' && !p.inAngle && !strings.Contains(p.plain.String(), "@"):
+		case c == ':' && !p.inAngle && bytes.IndexByte(p.plain, '@') < 0:
 			p.i++ // the name of a group
 			p.reset()
 		default:
-			p.phrase.WriteByte(c)
-			p.plain.WriteByte(c)
-			p.i++
+			n := 1 // c itself is plain, whatever it is
+			for p.i+n < len(p.s) && !addressSpecials[p.s[p.i+n]] {
+				n++
+			}
+			p.phrase = append(p.phrase, p.s[p.i:p.i+n]...)
+			p.plain = append(p.plain, p.s[p.i:p.i+n]...)
+			p.i += n
 		}
 	}
 	return p.end(out)
 }
 
+// addressSpecials are the octets that list looks at.
+var addressSpecials = [256]bool{'"': true, '(': true, '<': true, '[': true, ',': true, ';': true, ':': true}
+
 func (p *addressParser) reset() {
-	p.phrase.Reset()
-	p.plain.Reset()
+	p.phrase, p.plain = p.phrase[:0], p.plain[:0]
 	p.comment, p.angle, p.inAngle = "", "", false
 }
 
 func (p *addressParser) end(out []mailbox) []mailbox {
-	m := mailbox{name: decodeText(p.phrase.String()), addr: canonicalAddress(p.angle)}
-	if !p.inAngle {
+	var m mailbox
+	if p.inAngle {
+		m.name = decodeText(string(p.phrase))
+		m.addr = canonicalAddress(p.angle)
+	} else {
 		m.name = decodeText(p.comment)
-		m.addr = canonicalAddress(p.plain.String())
+		m.addr = canonicalAddress(string(p.plain))
 	}
 	p.reset()
 	if m.addr == "" && m.name == "" {
@@ -101,8 +127,8 @@ func (p *addressParser) quoted() bool {
 		p.openQuote = true
 		return false
 	}
-	p.phrase.WriteString(text)
-	p.plain.WriteString(p.s[p.i : p.i+n])
+	p.phrase = append(p.phrase, text...)
+	p.plain = append(p.plain, p.s[p.i:p.i+n]...)
 	p.i += n
 	return true
 }
@@ -110,6 +136,11 @@ func (p *addressParser) quoted() bool {
 // quotedString reads a quoted-string at the beginning of s and returns its
 // content and its length.
 func quotedString(s string) (text string, n int, ok bool) {
+	if n := strings.IndexAny(s[1:], `"\`); n < 0 {
+		return "", 0, false
+	} else if s[1+n] == '"' { // nothing is escaped
+		return s[1 : 1+n], n + 2, true
+	}
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
@@ -139,8 +170,8 @@ func (p *addressParser) commented() bool {
 	if p.comment == "" {
 		p.comment = text
 	}
-	p.phrase.WriteByte(' ')
-	p.plain.WriteByte(' ')
+	p.phrase = append(p.phrase, ' ')
+	p.plain = append(p.plain, ' ')
 	p.i += n
 	return true
 }
@@ -197,8 +228,8 @@ func (p *addressParser) literal() bool {
 	if n < 0 {
 		return false
 	}
-	p.phrase.WriteString(p.s[p.i : p.i+n+1])
-	p.plain.WriteString(p.s[p.i : p.i+n+1])
+	p.phrase = append(p.phrase, p.s[p.i:p.i+n+1]...)
+	p.plain = append(p.plain, p.s[p.i:p.i+n+1]...)
 	p.i += n + 1
 	return true
 }
@@ -224,7 +255,11 @@ func canonicalAddress(s string) string {
 			local = text
 		}
 	}
-	return lower(text8(local)) + "@" + canonicalDomain(domain)
+	local, domain = lower(text8(local)), canonicalDomain(domain)
+	if s[:at] == local && s[at+1:] == domain {
+		return s // as most are
+	}
+	return local + "@" + domain
 }
 
 // stripComments removes comments, not those inside quoted-strings.

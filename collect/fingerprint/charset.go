@@ -107,9 +107,10 @@ func windows1252(dst, b []byte) []byte {
 }
 
 func isASCII[T string | []byte](b T) bool {
-	for len(b) >= 8 {
+	for len(b) >= 8 { // eight at a time: the compiler makes one load of this
 		c := b[:8]
-		if (c[0]|c[1]|c[2]|c[3]|c[4]|c[5]|c[6]|c[7])&0x80 != 0 {
+		if (uint64(c[0])|uint64(c[1])<<8|uint64(c[2])<<16|uint64(c[3])<<24|
+			uint64(c[4])<<32|uint64(c[5])<<40|uint64(c[6])<<48|uint64(c[7])<<56)&0x8080808080808080 != 0 {
 			return false
 		}
 		b = b[8:]

@@ -12,12 +12,16 @@ type core struct {
 	id            string
 	date, subject string
 	from, to, cc  []mailbox
-	over, junk    []byte // digests; empty if there is none
+	specs         [3][]string // of from, to and cc
+	over, junk    []byte      // digests; empty if there is none
 	anomalies     mailproof.Anomaly
 }
 
 func readCore(h *header) core {
-	c := core{from: addresses(h.all(fieldFrom)), to: addresses(h.all(fieldTo)), cc: addresses(h.all(fieldCc))}
+	var c core
+	c.from, c.specs[0] = h.addresses(fieldFrom)
+	c.to, c.specs[1] = h.addresses(fieldTo)
+	c.cc, c.specs[2] = h.addresses(fieldCc)
 	if v, ok := h.first(fieldDate); ok {
 		c.date = canonicalDate(v)
 		if strings.HasPrefix(c.date, "?") {
@@ -55,7 +59,7 @@ func readCore(h *header) core {
 
 // hash is the HeadCore of the sheet.
 func (c *core) hash(in *input) mailproof.Hash {
-	*in = in.start("head").str(c.date).list(addrSpecs(c.from)).list(addrSpecs(c.to)).list(addrSpecs(c.cc)).
+	*in = in.start("head").str(c.date).list(c.specs[0]).list(c.specs[1]).list(c.specs[2]).
 		str(c.subject).bytes(c.over).bytes(c.junk)
 	return in.sum()
 }
@@ -71,24 +75,52 @@ func (c *core) digests(h *header) []mailproof.FieldDigest {
 			})
 		}
 	}
-	joined := func(values []string) string {
-		return strings.Join(addrSpecs(addresses(values)), ", ")
+	joined := func(f field) string {
+		_, specs := h.addresses(f)
+		return strings.Join(specs, ", ")
+	}
+	ids := func(f field) string {
+		values := h.all(f)
+		if len(values) == 0 {
+			return ""
+		}
+		return strings.Join(messageIDs(strings.Join(values, " ")), " ")
 	}
 	add("date", c.date)
-	add("from", strings.Join(addrSpecs(c.from), ", "))
-	add("to", strings.Join(addrSpecs(c.to), ", "))
-	add("cc", strings.Join(addrSpecs(c.cc), ", "))
+	for i, name := range []string{"from", "to", "cc"} {
+		add(name, strings.Join(c.specs[i], ", "))
+	}
 	add("subject", c.subject)
-	add("sender", joined(h.all(fieldSender)))
-	add("reply-to", joined(h.all(fieldReplyTo)))
-	add("bcc", joined(h.all(fieldBcc)))
-	add("in-reply-to", strings.Join(messageIDs(strings.Join(h.all(fieldInReplyTo), " ")), " "))
-	add("references", strings.Join(messageIDs(strings.Join(h.all(fieldReferences), " ")), " "))
+	add("sender", joined(fieldSender))
+	add("reply-to", joined(fieldReplyTo))
+	add("bcc", joined(fieldBcc))
+	add("in-reply-to", ids(fieldInReplyTo))
+	add("references", ids(fieldReferences))
 	add("names", names(c.from, c.to, c.cc))
 	if len(c.over) > 0 || len(c.junk) > 0 {
 		add("unparsed", pad(c.over).String()+pad(c.junk).String())
 	}
+	ownValues(list)
 	return list
+}
+
+// ownValues copies the values, all into one string: what they were cut from may
+// be a header of a megabyte.
+func ownValues(list []mailproof.FieldDigest) {
+	var all strings.Builder
+	n := 0
+	for i := range list {
+		n += len(list[i].Value)
+	}
+	all.Grow(n)
+	for i := range list {
+		all.WriteString(list[i].Value)
+	}
+	rest := all.String()
+	for i := range list {
+		n := len(list[i].Value)
+		list[i].Value, rest = rest[:n], rest[n:]
+	}
 }
 
 func pad(b []byte) (h mailproof.Hash) {

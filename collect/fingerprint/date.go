@@ -13,7 +13,7 @@ func canonicalDate(value string) string {
 	if !ok {
 		return "?" + value
 	}
-	return t.UTC().Format("2006-01-02T15:04:05Z")
+	return t.Format(time.RFC3339) // parseDate's is UTC: "2006-01-02T15:04:05Z"
 }
 
 var months = map[string]time.Month{
@@ -29,7 +29,7 @@ var zones = map[string]int{
 // parseDate reads [day-name ,] day month year hh:mm[:ss] [zone], whatever
 // stands between the words: white space, commas, hyphens, comments.
 func parseDate(value string) (time.Time, bool) {
-	words := dateWords(value)
+	words := dateWords(make([]string, 0, 9), value)
 	if len(words) > 0 && isWeekday(words[0]) {
 		words = words[1:]
 	}
@@ -37,12 +37,12 @@ func parseDate(value string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	// asctime has the year at the end: "Nov 21 10:00:00 2026".
-	if _, ok := months[monthKey(words[0])]; ok && strings.Contains(words[2], ":") {
+	if _, ok := monthOf(words[0]); ok && strings.Contains(words[2], ":") {
 		words[0], words[1] = words[1], words[0]
 		words[2], words[3] = words[3], words[2]
 	}
 	day, dayOK := number(words[0], 1, 2)
-	month, monthOK := months[monthKey(words[1])]
+	month, monthOK := monthOf(words[1])
 	year, yearOK := number(words[2], 2, 4)
 	if !dayOK || !monthOK || !yearOK {
 		return time.Time{}, false
@@ -70,9 +70,9 @@ func parseDate(value string) (time.Time, bool) {
 }
 
 // dateWords splits at white space and commas and leaves comments out. The
-// hyphens of "21-Nov-2026" split too, the sign of a zone does not.
-func dateWords(value string) []string {
-	var words []string
+// hyphens of "21-Nov-2026" split too, the sign of a zone does not. There are 9
+// words at most.
+func dateWords(words []string, value string) []string {
 	depth, start := 0, -1
 	flush := func(end int) {
 		if start >= 0 {
@@ -102,19 +102,31 @@ func dateWords(value string) []string {
 	return words
 }
 
-func monthKey(w string) string {
-	if len(w) > 3 {
-		w = w[:3]
+func monthOf(w string) (m time.Month, ok bool) {
+	w3 := lower3(w)
+	m, ok = months[string(w3[:])]
+	return m, ok
+}
+
+// lower3 returns the first three letters in lower case; zeros if there are not
+// three octets.
+func lower3(w string) (out [3]byte) {
+	if len(w) < 3 {
+		return out
 	}
-	return strings.ToLower(w)
+	for i := range out {
+		out[i] = w[i]
+		if w[i] >= 'A' && w[i] <= 'Z' {
+			out[i] += 'a' - 'A'
+		}
+	}
+	return out
 }
 
 func isWeekday(w string) bool {
 	w = strings.TrimSuffix(w, ".")
-	if len(w) < 3 {
-		return false
-	}
-	switch strings.ToLower(w[:3]) {
+	w3 := lower3(w)
+	switch string(w3[:]) {
 	case "mon", "tue", "wed", "thu", "fri", "sat", "sun":
 		return true
 	}
@@ -135,15 +147,13 @@ func number(s string, least, most int) (int, bool) {
 }
 
 func clock(s string) (hour, minute, second int, ok bool) {
-	parts := strings.SplitN(s, ":", 4)
-	if len(parts) < 2 || len(parts) > 3 {
-		return 0, 0, 0, false
-	}
-	hour, ok1 := number(parts[0], 1, 2)
-	minute, ok2 := number(parts[1], 1, 2)
+	hh, rest, _ := strings.Cut(s, ":")
+	mm, ss, seconds := strings.Cut(rest, ":")
+	hour, ok1 := number(hh, 1, 2)
+	minute, ok2 := number(mm, 1, 2)
 	ok3 := true
-	if len(parts) == 3 {
-		second, ok3 = number(parts[2], 1, 2)
+	if seconds {
+		second, ok3 = number(ss, 1, 2)
 	}
 	return hour, minute, second, ok1 && ok2 && ok3 && hour < 24 && minute < 60 && second <= 60
 }

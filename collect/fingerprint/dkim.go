@@ -147,6 +147,10 @@ func (h *bodyHash) text(b []byte) {
 		h.put(b)
 		return
 	}
+	if isTidy(b) {
+		h.tidyText(b)
+		return
+	}
 	for len(b) > 0 {
 		n := 0
 		for n < len(b) && b[n] != ' ' && b[n] != '\t' {
@@ -165,6 +169,24 @@ func (h *bodyHash) text(b []byte) {
 		}
 		b = b[n:]
 	}
+}
+
+// tidyText is text for what is tidy, as nearly all lines are.
+func (h *bodyHash) tidyText(b []byte) {
+	if len(b) > 0 && b[0] == ' ' {
+		h.space = true
+		b = b[1:]
+	}
+	if len(b) == 0 {
+		return
+	}
+	if h.space {
+		h.put(oneSpace)
+	}
+	if h.space = b[len(b)-1] == ' '; h.space {
+		b = b[:len(b)-1]
+	}
+	h.put(b)
 }
 
 func (h *bodyHash) put(b []byte) {

@@ -6,6 +6,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/mailproof/mailproof"
@@ -15,6 +16,7 @@ import (
 // the next. It must not be used by two goroutines at a time.
 type Hasher struct {
 	t0   hash.Hash
+	sum  mailproof.Hash // of t0: what Sum is given escapes
 	t1   *digest
 	top  stream
 	head header
@@ -26,6 +28,7 @@ type Hasher struct {
 	utf8      []byte // its characters
 	visible   []byte
 	in        input
+	types     typeCache
 
 	messages []message // the message, and embedded ones that are open
 	leaves   []mailproof.LeafDigest
@@ -61,7 +64,7 @@ type element struct{ whole, visible mailproof.Hash }
 // New returns a Hasher.
 func New() *Hasher {
 	return &Hasher{
-		t0: sha256.New(), t1: newDigest(), seq: newDigest(), extra: newDigest(), signed: newDigest(),
+		types: make(typeCache), t0: sha256.New(), t1: newDigest(), seq: newDigest(), extra: newDigest(), signed: newDigest(),
 	}
 }
 
@@ -139,12 +142,11 @@ func (h *Hasher) set() []element {
 
 func (h *Hasher) result() mailproof.Fingerprint {
 	fp := mailproof.Fingerprint{Octets: h.top.octets}
-	var t0 mailproof.Hash
-	h.t0.Sum(t0[:0])
-	fp.SetHash(mailproof.T0, t0)
+	h.t0.Sum(h.sum[:0])
+	fp.SetHash(mailproof.T0, h.sum)
 	m := &h.messages[0]
 	fp.Detail = mailproof.Detail{
-		MessageID: cut(m.id, 998), Fields: h.fields, Leaves: h.leaves, LeafCount: h.count,
+		MessageID: strings.Clone(cut(m.id, 998)), Fields: h.fields, Leaves: h.leaves, LeafCount: h.count,
 		DKIM: h.dkim.end(), Anomalies: h.anomalies, Stub: h.stub(m),
 	}
 	if h.anomalies&mailproof.AnomalyUnaccounted != 0 {
@@ -192,6 +194,9 @@ func (h *Hasher) sets(m *message) (whole, visible mailproof.Hash) {
 		h.in = append(h.in, m.set[i].whole[:]...)
 	}
 	whole = h.in.sum()
+	if !slices.ContainsFunc(m.set, func(e element) bool { return e.visible != e.whole }) {
+		return whole, whole
+	}
 	slices.SortFunc(m.set, func(a, b element) int { return bytes.Compare(a.visible[:], b.visible[:]) })
 	h.in = h.in.start("bodyset").num(len(m.set))
 	for i := range m.set {
@@ -251,7 +256,7 @@ func (h *Hasher) note(d mailproof.LeafDigest) int {
 
 func (h *Hasher) openMessage(mediaType string) {
 	h.parts++
-	at := h.note(mailproof.LeafDigest{Type: cut(mediaType, 64)})
+	at := h.note(mailproof.LeafDigest{Type: typeName(mediaType)})
 	h.messages = append(h.messages, message{leaf: at})
 }
 
@@ -297,8 +302,8 @@ func (h *Hasher) stub(m *message) bool {
 	if h.count > 2 || m.size > 2*maxStub {
 		return false
 	}
-	for _, f := range h.fields {
-		if f.Name == "subject" && stubSubject(f.Value) {
+	for i := range h.fields {
+		if f := &h.fields[i]; f.Name == "subject" && stubSubject(f.Value) {
 			return true
 		}
 	}

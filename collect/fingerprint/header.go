@@ -61,7 +61,8 @@ var bookkeeping = map[string]bool{
 
 func isBookkeeping(name []byte) bool {
 	return bookkeeping[string(name)] ||
-		bytes.HasPrefix(name, []byte("x-mozilla-")) || bytes.HasPrefix(name, []byte("x-gm-"))
+		len(name) > 1 && name[0] == 'x' && name[1] == '-' &&
+			(bytes.HasPrefix(name, []byte("x-mozilla-")) || bytes.HasPrefix(name, []byte("x-gm-")))
 }
 
 // header reads the fields of one header: of the message, of an embedded one or
@@ -85,6 +86,11 @@ type header struct {
 	arena   []byte
 	entries []entry
 	kept    int
+	values  string   // the arena, once the header has ended
+	found   []string // what all returned last
+	parser  addressParser
+	boxes   []mailbox
+	specs   []string
 
 	over, junk       *digest // fields beyond the bound; lines that are no field
 	hasOver, hasJunk bool
@@ -119,6 +125,15 @@ func (h *header) begin(m *Hasher, t1 *digest, part bool) {
 	h.fields, h.bad, h.state, h.cur = 0, false, lineNone, fieldNone
 	h.arena, h.entries, h.kept = h.arena[:0], h.entries[:0], 0
 	h.hasOver, h.hasJunk = false, false
+	h.boxes, h.specs = emptied(h.boxes), emptied(h.specs)
+}
+
+// emptied keeps a list for the next header unless it grew beyond reason.
+func emptied[T any](list []T) []T {
+	if cap(list) > 1024 {
+		return nil
+	}
+	return list[:0]
 }
 
 // line takes a line or a part of one, without its line end.
@@ -204,7 +219,7 @@ func (h *header) beginField(name []byte) {
 	if h.cur != fieldNone {
 		h.keep(entryCost)
 	}
-	h.skip = h.t1 == nil || isBookkeeping(h.name)
+	h.skip = h.t1 == nil || h.cur == fieldNone && isBookkeeping(h.name)
 	if !h.skip {
 		h.t1.write(h.name)
 		h.t1.writeByte(':')
@@ -240,6 +255,10 @@ func (h *header) value(b []byte) {
 	if h.state == lineEnvelope || h.state == lineNone {
 		return
 	}
+	if isTidy(b) {
+		h.tidyValue(b)
+		return
+	}
 	for len(b) > 0 {
 		n := 0
 		for n < len(b) && b[n] != ' ' && b[n] != '\t' {
@@ -260,14 +279,30 @@ func (h *header) value(b []byte) {
 	}
 }
 
+// tidyValue is value for what is tidy, as nearly all lines are.
+func (h *header) tidyValue(b []byte) {
+	if len(b) > 0 && b[0] == ' ' {
+		h.space = true
+		b = b[1:]
+	}
+	if len(b) == 0 {
+		return
+	}
+	if h.space && !h.empty {
+		h.put(oneSpace)
+	}
+	h.space, h.empty = b[len(b)-1] == ' ', false
+	if h.space {
+		b = b[:len(b)-1]
+	}
+	h.put(b)
+}
+
 var oneSpace = []byte{' '}
 
 func (h *header) put(b []byte) {
-	for _, c := range b {
-		if c >= 0x80 {
-			h.m.anomalies |= mailproof.AnomalyEightBitHeader
-			break
-		}
+	if !isASCII(b) {
+		h.m.anomalies |= mailproof.AnomalyEightBitHeader
 	}
 	if h.t1 != nil && !(h.state == lineField && h.skip) {
 		h.t1.write(b)
@@ -311,24 +346,33 @@ func (h *header) endLine() {
 	h.state, h.cur = lineNone, fieldNone
 }
 
+// end ends the header. Its values are parts of one string, and whoever keeps one
+// longer than until the next header begins must copy it.
+func (h *header) end() {
+	h.endLine()
+	h.values = string(h.arena)
+}
+
 // first returns the value of the first field of that kind.
 func (h *header) first(f field) (string, bool) {
 	for _, e := range h.entries {
 		if e.field == f {
-			return string(h.arena[e.start:e.end]), true
+			return h.values[e.start:e.end], true
 		}
 	}
 	return "", false
 }
 
-// all returns the values of every field of that kind.
-func (h *header) all(f field) (values []string) {
+// all returns the values of every field of that kind. They are valid until it is
+// called again.
+func (h *header) all(f field) []string {
+	h.found = h.found[:0]
 	for _, e := range h.entries {
 		if e.field == f {
-			values = append(values, string(h.arena[e.start:e.end]))
+			h.found = append(h.found, h.values[e.start:e.end])
 		}
 	}
-	return values
+	return h.found
 }
 
 func resetDigest(d *digest) *digest {
@@ -345,17 +389,16 @@ func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 // collapse makes every run of white space one space and trims both ends.
 func collapse(s string) string {
-	clean, space := true, true
+	for len(s) > 0 && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for len(s) > 0 && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
 	for i := 0; i < len(s); i++ {
-		sp := isSpace(s[i])
-		if sp && (space || s[i] != ' ') {
-			clean = false
-			break
+		if isSpace(s[i]) && (s[i] != ' ' || isSpace(s[i+1])) {
+			return strings.Join(strings.FieldsFunc(s, isSpaceRune), " ")
 		}
-		space = sp
 	}
-	if clean && (s == "" || !space) {
-		return s
-	}
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < 0x80 && isSpace(byte(r)) }), " ")
+	return s
 }

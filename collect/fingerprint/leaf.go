@@ -360,13 +360,31 @@ func (l *leaf) end() (canonical, mailproof.LeafDigest) {
 		c = canonical{content: l.eols.sum.sum(), size: l.eols.size}
 	}
 	d := mailproof.LeafDigest{
-		Type: cut(l.mediaType, 64), FileName: cut(l.fileName, 96), Size: l.size,
+		Type: typeName(l.mediaType), FileName: strings.Clone(cut(l.fileName, 96)), Size: l.size,
 		Octets: short(octets), Content: short(c.content), Visible: short(c.visible),
 		Prefixes: string(l.prefixes[:4*l.nPrefix]),
 		NonASCII: l.nonASCII, Squeezed: l.squeezed, Letters: l.letters,
 	}
 	return c, d
 }
+
+// typeName is a media type as the detail has it. It is a string of its own, not a
+// part of a header; the usual ones are there already.
+func typeName(mediaType string) string {
+	if known, ok := usualTypes[mediaType]; ok {
+		return known
+	}
+	return strings.Clone(cut(mediaType, 64))
+}
+
+var usualTypes = func() map[string]string {
+	known := make(map[string]string)
+	for _, t := range []string{"", "text/plain", "text/html", "text/calendar", "message/rfc822", "image/png", "image/jpeg", "image/gif",
+		"application/pdf", "application/octet-stream", "application/pkcs7-signature", "application/pgp-signature"} {
+		known[t] = t
+	}
+	return known
+}()
 
 // cut shortens s to at most n octets of valid UTF-8, on a rune boundary.
 func cut(s string, n int) string {

@@ -9,8 +9,9 @@ import (
 // mediaType is what a Content-Type or Content-Disposition says (RFC 2045 §5,
 // RFC 2183, RFC 2231).
 type mediaType struct {
-	value  string // "text/plain", "attachment": lower case
-	params map[string]string
+	value   string // "text/plain", "attachment": lower case
+	params  map[string]string
+	starred bool // a name of a parameter has a "*": RFC 2231
 }
 
 // maxParams bounds the parameters that are looked at.
@@ -25,7 +26,31 @@ func parseMediaType(s string) mediaType {
 	if found { // the semicolon is missing
 		rest = more + ";" + rest
 	}
-	return mediaType{value: strings.ToLower(value), params: parseParams(rest)}
+	m := mediaType{value: strings.ToLower(value), params: parseParams(rest)}
+	for name := range m.params {
+		m.starred = m.starred || strings.Contains(name, "*")
+	}
+	return m
+}
+
+// typeCache remembers how the usual Content-Type fields of text were read: they
+// are the same in most messages. It has a bounded number of short values.
+type typeCache map[string]mediaType
+
+func (c typeCache) parse(s string) mediaType {
+	if len(s) > 64 || !strings.HasPrefix(s, "text/") {
+		return parseMediaType(s)
+	}
+	m, known := c[s]
+	if !known {
+		if len(c) == 64 {
+			clear(c)
+		}
+		s = strings.Clone(s) // it may be part of a large header
+		m = parseMediaType(s)
+		c[s] = m
+	}
+	return m
 }
 
 func parseParams(rest string) (params map[string]string) {
@@ -70,11 +95,13 @@ func nextParam(s string) (name, value, rest string) {
 // text returns a parameter as UTF-8: as RFC 2231 writes it, or as RFC 2047
 // does where it should not.
 func (m mediaType) text(name string) string {
-	if v, ok := m.params[name+"*"]; ok {
-		return nfc(extended(v))
-	}
-	if v, ok := m.continued(name); ok {
-		return nfc(v)
+	if m.starred {
+		if v, ok := m.params[name+"*"]; ok {
+			return nfc(extended(v))
+		}
+		if v, ok := m.continued(name); ok {
+			return nfc(v)
+		}
 	}
 	return decodeText(m.params[name])
 }
@@ -83,6 +110,9 @@ func (m mediaType) text(name string) string {
 func (m mediaType) octets(name string) string {
 	if v, ok := m.params[name]; ok {
 		return v
+	}
+	if !m.starred {
+		return ""
 	}
 	v, _ := m.continued(name)
 	return v

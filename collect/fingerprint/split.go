@@ -317,7 +317,7 @@ func (s *splitter) popTo(n int) {
 // endHeader decides what the body of the entity is.
 func (s *splitter) endHeader() {
 	h := &s.m.head
-	h.endLine()
+	h.end()
 	if s.topHeader && h.t1 != nil {
 		h.t1.writeByte('\n')
 	}
@@ -331,7 +331,7 @@ func (s *splitter) endHeader() {
 	typ, _ := h.first(fieldContentType)
 	cte, _ := h.first(fieldTransferEncoding)
 	disposition, _ := h.first(fieldDisposition)
-	s.beginBody(parseMediaType(typ), parseTransferEncoding(cte), disposition)
+	s.beginBody(s.m.types.parse(typ), parseTransferEncoding(cte), disposition)
 }
 
 func (s *splitter) beginBody(t mediaType, enc transferEncoding, disposition string) {

@@ -44,6 +44,9 @@ func stubText(text []byte) bool {
 		return false
 	}
 	text = bytes.TrimLeft(text, " \t\n")
+	if len(text) == 0 || !mayBegin(text[0], func(n *notice) string { return n.text }) {
+		return false
+	}
 	head := plainQuotes(string(text[:min(len(text), 120)]))
 	for _, n := range notices {
 		if n.text != "" && strings.HasPrefix(head, n.text) {
@@ -55,9 +58,29 @@ func stubText(text []byte) bool {
 
 // stubSubject reports whether a subject begins like that of a server's notice.
 func stubSubject(subject string) bool {
+	if subject == "" || !mayBegin(subject[0], func(n *notice) string { return n.subject }) {
+		return false
+	}
 	subject = plainQuotes(subject)
 	for _, n := range notices {
 		if n.subject != "" && strings.HasPrefix(subject, n.subject) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBegin reports whether the text or the subject of some notice may begin with
+// an octet. It spares nearly all messages what follows.
+func mayBegin(c byte, text func(*notice) string) bool {
+	if c >= 0x80 {
+		return true // some letters are ASCII in lower case only
+	}
+	if c >= 'A' && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	for i := range notices {
+		if t := text(&notices[i]); t != "" && t[0] == c {
 			return true
 		}
 	}

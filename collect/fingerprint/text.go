@@ -3,7 +3,6 @@ package fingerprint
 import (
 	"bytes"
 	"crypto/sha256"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -45,11 +44,10 @@ func (l *leaf) characters() []byte {
 	}
 	utf = bytes.TrimPrefix(utf, bom)
 	l.countLetters(utf)
-	if !isASCII(utf) {
-		l.nonASCII = int64(countNonASCII(utf))
-		if !norm.NFC.IsNormal(utf) {
-			utf = norm.NFC.Bytes(utf)
-		}
+	n, highest := nonASCII(utf)
+	l.nonASCII = int64(n)
+	if highest >= firstCombining && !norm.NFC.IsNormal(utf) {
+		utf = norm.NFC.Bytes(utf)
 	}
 	return utf
 }
@@ -62,14 +60,19 @@ func bounded(b []byte) []byte {
 	return b[:0]
 }
 
-func countNonASCII(b []byte) int {
-	n := 0
-	for _, c := range b {
-		if c >= utf8.RuneSelf && c&0xc0 != 0x80 {
-			n++
-		}
+// firstCombining is the first octet of U+0300 in UTF-8. No character below it is
+// changed by NFC, nor does it become one with another below it: text in most
+// European languages needs no closer look.
+const firstCombining = 0xcc
+
+// nonASCII returns the number of characters above U+007F in UTF-8, and the
+// greatest octet.
+func nonASCII(utf []byte) (n int, highest byte) {
+	for _, c := range utf {
+		n += int(c >> 7 & (c >> 6)) // the two top bits: the first octet of one
+		highest = max(highest, c)
 	}
-	return n
+	return n, highest
 }
 
 // canonicalLines works in place: line ends (CR* LF) as LF, white space at the
