@@ -1,6 +1,9 @@
 package fingerprint
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // base64Decoder decodes RFC 2045 §6.8 from anything: what is not in the
 // alphabet is left out, and after padding it goes on.
@@ -79,22 +82,21 @@ func (d *base64Decoder) decode(dst, b []byte) (out []byte, bad bool) {
 
 // decodeQuads decodes whole groups of four as far as they are clean.
 func decodeQuads(dst, b []byte) (out []byte, taken int) {
-	need := len(b)/4*3 + 3
+	need := len(b)/4*3 + 8 // the last store is of eight octets, six of which count
 	if cap(dst)-len(dst) < need {
 		dst = append(dst, make([]byte, need)...)[:len(dst)]
 	}
 	p := dst[len(dst):cap(dst)]
 	n := 0
-	for len(b) >= 8 && len(p) >= n+8 {
+	for len(b) >= 8 && len(p) >= 8 {
 		q := b[:8]
 		v := b64Place[0][q[0]] | b64Place[1][q[1]] | b64Place[2][q[2]] | b64Place[3][q[3]]
 		w := b64Place[0][q[4]] | b64Place[1][q[5]] | b64Place[2][q[6]] | b64Place[3][q[7]]
 		if (v|w)>>31 != 0 {
 			break
 		}
-		o := p[n : n+6]
-		o[0], o[1], o[2] = byte(v>>16), byte(v>>8), byte(v)
-		o[3], o[4], o[5] = byte(w>>16), byte(w>>8), byte(w)
+		binary.BigEndian.PutUint64(p, uint64(v)<<40|uint64(w)<<16)
+		p = p[6:]
 		n += 6
 		taken += 8
 		b = b[8:]
@@ -104,7 +106,8 @@ func decodeQuads(dst, b []byte) (out []byte, taken int) {
 		if v>>31 != 0 {
 			break
 		}
-		p[n], p[n+1], p[n+2] = byte(v>>16), byte(v>>8), byte(v)
+		p[0], p[1], p[2] = byte(v>>16), byte(v>>8), byte(v)
+		p = p[3:]
 		n += 3
 		taken += 4
 		b = b[4:]

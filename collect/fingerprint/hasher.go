@@ -82,14 +82,16 @@ func Compute(body io.Reader) (mailproof.Fingerprint, error) {
 // Octets reads body to its end and returns tier T0 and the number of octets,
 // for reading a message again to see that it is still the same.
 func Octets(body io.Reader) (mailproof.Hash, int64, error) {
-	h := sha256.New()
-	n, err := io.Copy(h, body)
+	h := pool.Get().(*Hasher)
+	defer pool.Put(h)
+	h.t0.Reset()
+	h.top.init(h, 0, 0)
+	n, err := io.CopyBuffer(struct{ io.Writer }{h.t0}, struct{ io.Reader }{body}, h.top.space())
 	if err != nil {
 		return mailproof.Hash{}, 0, err
 	}
-	var sum mailproof.Hash
-	h.Sum(sum[:0])
-	return sum, n, nil
+	h.t0.Sum(h.sum[:0])
+	return h.sum, n, nil
 }
 
 // Compute is as the function of that name.

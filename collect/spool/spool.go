@@ -190,18 +190,28 @@ func (b *Body) Size() int64 { return b.size }
 // T0 reads the octets once more and returns their SHA-256.
 func (b *Body) T0() (t0 mailproof.Hash, err error) {
 	h := sha256.New()
-	if b.file == nil && b.pieces != nil {
-		for at := int64(0); at < b.size; at += piece {
-			h.Write(b.pieces[at/piece][:min(b.size-at, piece)])
-		}
-		h.Sum(t0[:0])
-		return t0, nil
-	}
-	if _, err := io.Copy(h, b.Reader()); err != nil {
+	if err := b.writeTo(h); err != nil {
 		return t0, fmt.Errorf("read a spooled message: %w", err)
 	}
 	h.Sum(t0[:0])
 	return t0, nil
+}
+
+// writeTo writes the octets, what is in memory from where it lies.
+func (b *Body) writeTo(w io.Writer) error {
+	if b.pieces == nil {
+		_, err := io.Copy(w, b.Reader())
+		return err
+	}
+	rest := b.size
+	for _, p := range b.pieces {
+		n := min(rest, piece)
+		if _, err := w.Write(p[:n]); err != nil {
+			return err
+		}
+		rest -= n
+	}
+	return nil
 }
 
 // Reader reads the octets from their start. It is valid until Release, and one
