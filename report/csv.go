@@ -162,37 +162,6 @@ func (d *Document) WriteCSV(dir string) (names []string, err error) {
 	return names, syncDir(dir)
 }
 
-var messageHead = csvRow{"exception", "account", "side", "folder", "uidvalidity", "uid", "verdict", "tier", "size", "internaldate", "subject", "message_id",
-	"counterpart_folder", "counterpart_uidvalidity", "counterpart_uid", "reasons"}
-
-// WriteMessagesCSV writes the list of every message, one line at a time.
-func (d *Document) WriteMessagesCSV(w io.Writer) error {
-	c := &csvWriter{w: bufio.NewWriterSize(w, 64<<10)}
-	c.line(messageHead)
-	for m, err := range d.Messages() {
-		if err != nil {
-			return fmt.Errorf("list of messages: %w", err)
-		}
-		tier := ""
-		if m.Tier != mailproof.TierNone {
-			tier = m.Tier.String()
-		}
-		var validity, uid any = "", ""
-		if m.Counterpart.UID != 0 {
-			validity, uid = m.Counterpart.UIDValidity, m.Counterpart.UID
-		}
-		c.line(csvRow{m.Exception, m.Key.Account, m.Key.Side, m.Key.Mailbox, m.Key.UIDValidity, m.Key.UID, m.Verdict, tier, m.Size, m.Date, m.Subject, m.MessageID,
-			m.Counterpart.Mailbox, validity, uid, m.Reasons})
-		if c.err != nil {
-			return c.err
-		}
-	}
-	if c.err != nil {
-		return c.err
-	}
-	return c.w.Flush()
-}
-
 var countHead = []string{"source_messages", "destination_messages", "identical", "identical_normalised", "equivalent", "equivalent_with_notes", "equivalent_text", "relocated", "altered",
 	"missing", "duplicate_collapsed", "excluded", "unverifiable", "not_checked", "extra", "duplicate_surplus", "destination_unreadable", "destination_not_checked", "destination_paired", "destination_excluded"}
 

@@ -90,7 +90,8 @@ type Document struct {
 	// dress.
 	Brand Brand
 
-	lex lexicon // of Brand.Language; set while a report is written
+	lex    lexicon     // of Brand.Language; set while a report is written
+	shared *sharedList // set while the files are written, where two of them have the list
 }
 
 // Readiness is what a readiness check found, account by account.

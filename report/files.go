@@ -22,6 +22,11 @@ const (
 // takes its place, so that an error leaves the files of before, whole, and no
 // rest.
 func (d *Document) WriteFiles(dir string, opts PDFOptions) (err error) {
+	var wait sync.WaitGroup
+	d, list := d.shareList()
+	if list != nil {
+		wait.Go(list)
+	}
 	writers := []struct {
 		name  string
 		write func(io.Writer) error
@@ -39,7 +44,6 @@ func (d *Document) WriteFiles(dir string, opts PDFOptions) (err error) {
 		}
 	}()
 	names, errs := make([]string, len(writers)), make([]error, len(writers))
-	var wait sync.WaitGroup
 	for i, f := range writers {
 		wait.Go(func() {
 			if names[i], errs[i] = writeBeside(dir, f.name, f.write); errs[i] != nil {

@@ -167,6 +167,9 @@ func cssString(s string) string {
 // device or the direction of what follows are written out, so that no subject
 // can pass for another one, and what is not UTF-8 is replaced.
 func visible(s string) string {
+	if isPlain(s) {
+		return s
+	}
 	if !strings.ContainsFunc(s, controls) {
 		return strings.ToValidUTF8(s, "\uFFFD")
 	}
@@ -179,6 +182,16 @@ func visible(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// isPlain reports whether a text is of printable ASCII.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // controls reports what visible writes out. Zero width joiners stay: Indic

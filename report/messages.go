@@ -1,12 +1,6 @@
 package report
 
 import (
-	"bufio"
-	"compress/gzip"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"io"
 	"iter"
 	"strings"
 	"time"
@@ -50,66 +44,6 @@ func (d *Document) messageCount() int64 {
 
 func (d *Document) hasRows(most int64) bool {
 	return d.Messages != nil && d.messageCount() > 0 && d.messageCount() <= most
-}
-
-// writeRows writes the list as it lies in the page: JSON, packed with gzip,
-// as base64. Foreign text reaches the page as these letters only.
-func (d *Document) writeRows(w io.Writer) error {
-	text := base64.NewEncoder(base64.StdEncoding, w)
-	packed, err := gzip.NewWriterLevel(text, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(packed, 64<<10)
-	if err := d.rows(out); err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	if err := packed.Close(); err != nil {
-		return err
-	}
-	return text.Close()
-}
-
-// rows writes an array of arrays: number, account, folder, UID, verdict, tier,
-// octets, second of INTERNALDATE, subject, evidence, counterpart. Verdicts are
-// numbers, for which the page has the words.
-func (d *Document) rows(w *bufio.Writer) error {
-	enc := json.NewEncoder(w)
-	if _, err := w.WriteString("["); err != nil {
-		return err
-	}
-	first := true
-	for m, err := range d.Messages() {
-		if err != nil {
-			return fmt.Errorf("list of messages: %w", err)
-		}
-		if !first {
-			if err := w.WriteByte(','); err != nil {
-				return err
-			}
-		}
-		first = false
-		var date any
-		if !m.Date.IsZero() {
-			date = m.Date.Unix()
-		}
-		tier, counterpart := "", ""
-		if m.Tier != mailproof.TierNone {
-			tier = m.Tier.String()
-		}
-		if c := m.Counterpart; c.UID != 0 {
-			counterpart = fmt.Sprintf("%s, %d", c.Mailbox, c.UID)
-		}
-		if err := enc.Encode([]any{m.Exception, visible(m.Key.Account), visible(m.Key.Mailbox), m.Key.UID, int(m.Verdict), tier, m.Size, date,
-			visible(cut(m.Subject, 180)), visible(cut(m.Reasons, 400)), visible(counterpart)}); err != nil {
-			return err
-		}
-	}
-	_, err := w.WriteString("]")
-	return err
 }
 
 // messagesSection is the annex with the list of every message.

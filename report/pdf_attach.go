@@ -14,17 +14,23 @@ const mostAttached = 24 << 20
 // attach puts into the PDF what a reader may want to compute with: the
 // document itself, and the tables that pages hold in part or in cut cells.
 func (d *Document) attach(s *pdf.Sheet) error {
-	add := func(name, kind, relationship, description string, write func(*bounded) error) error {
-		b := &bounded{}
-		err := write(b)
+	put := func(name, kind, relationship, description string, data func() ([]byte, error)) error {
+		text, err := data()
 		switch {
 		case errors.Is(err, errTooLong):
 			return nil
 		case err != nil:
 			return err
 		}
-		s.Attach(pdf.Attachment{Name: name, Type: kind, Relationship: relationship, Description: description, Data: b.b.Bytes()})
+		s.Attach(pdf.Attachment{Name: name, Type: kind, Relationship: relationship, Description: description, Data: text})
 		return nil
+	}
+	add := func(name, kind, relationship, description string, write func(*bounded) error) error {
+		return put(name, kind, relationship, description, func() ([]byte, error) {
+			b := &bounded{}
+			err := write(b)
+			return b.b.Bytes(), err
+		})
 	}
 	err := add(JSONName, "application/json", "Source", "everything that this report says, as data", func(b *bounded) error { return d.WriteJSON(b) })
 	for _, t := range []struct {
@@ -38,9 +44,19 @@ func (d *Document) attach(s *pdf.Sheet) error {
 		}
 	}
 	if err == nil && d.hasRows(MostRowsPDF) {
-		err = add("messages.csv", "text/csv", "Data", "every message", func(b *bounded) error { return d.WriteMessagesCSV(b) })
+		err = put("messages.csv", "text/csv", "Data", "every message", d.messagesTable)
 	}
 	return err
+}
+
+// messagesTable is the table of every message.
+func (d *Document) messagesTable() ([]byte, error) {
+	if d.shared != nil {
+		return d.shared.attached()
+	}
+	b := &bounded{}
+	err := d.WriteMessagesCSV(b)
+	return b.b.Bytes(), err
 }
 
 var errTooLong = errors.New("too long to be attached")

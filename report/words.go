@@ -119,7 +119,7 @@ func (d *Document) list(words []string) string {
 
 // cut shortens a foreign text to at most n runes, and says so with an ellipsis.
 func cut(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
+	if len(s) <= n || utf8.RuneCountInString(s) <= n {
 		return s
 	}
 	runes := 0
