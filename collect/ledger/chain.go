@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -145,8 +147,6 @@ type rowHash struct {
 	h    hash.Hash
 	rows int64
 	buf  []byte
-	raw  []sql.RawBytes
-	dest []any
 }
 
 func newRowHash() *rowHash { return &rowHash{h: sha256.New()} }
@@ -155,50 +155,78 @@ func (r *rowHash) part(name string) Part {
 	return Part{name, r.rows, [sha256.Size]byte(r.h.Sum(nil))}
 }
 
-// add hashes one row of so many columns.
-func (r *rowHash) add(row scanFunc, columns int) error {
-	if len(r.dest) != columns {
-		r.raw, r.dest = make([]sql.RawBytes, columns), make([]any, columns)
-		for i := range r.raw {
-			r.dest[i] = &r.raw[i]
-		}
-	}
-	if err := row(r.dest...); err != nil {
-		return err
-	}
+// add hashes one row.
+func (r *rowHash) add(columns []driver.Value) error {
 	r.buf = r.buf[:0]
-	for _, b := range r.raw {
-		if b == nil {
+	for _, c := range columns {
+		switch c := c.(type) {
+		case int64:
+			var digits [20]byte
+			r.buf = appendNetstring(r.buf, strconv.AppendInt(digits[:0], c, 10))
+		case string:
+			r.buf = appendNetstring(r.buf, c)
+		case []byte:
+			if c == nil { // as the driver gives an empty one
+				r.buf = append(r.buf, "-,"...)
+				continue
+			}
+			r.buf = appendNetstring(r.buf, c)
+		case nil:
 			r.buf = append(r.buf, "-,"...)
-			continue
+		case float64: // no column of ours takes one: the hash of whoever changed that differs
+			r.buf = appendNetstring(r.buf, strconv.AppendFloat(nil, c, 'g', -1, 64))
+		default:
+			return fmt.Errorf("%w: %T in a row", ErrDamaged, c)
 		}
-		r.buf = strconv.AppendInt(r.buf, int64(len(b)), 10)
-		r.buf = append(r.buf, ':')
-		r.buf = append(r.buf, b...)
-		r.buf = append(r.buf, ',')
 	}
 	r.rows++
 	_, err := r.h.Write(r.buf)
 	return err
 }
 
-// query hashes every row of a query.
-func (r *rowHash) query(ctx context.Context, q rowsQueryer, query string, args ...any) (err error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	columns, err := rows.Columns()
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		if err := r.add(rows.Scan, len(columns)); err != nil {
+func appendNetstring[T string | []byte](b []byte, s T) []byte {
+	b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
+	return append(append(b, s...), ',')
+}
+
+// rowsBetween is how many rows are read before the context is asked.
+const rowsBetween = 256
+
+// query hashes every row of a query. It takes them from the driver itself:
+// database/sql would turn each column into text and hold locks for each row,
+// which costs as much as the hashing.
+func (r *rowHash) query(ctx context.Context, conn *sql.Conn, query string, args ...any) error {
+	return conn.Raw(func(c any) (err error) {
+		q, ok := c.(driver.QueryerContext)
+		if !ok {
+			return fmt.Errorf("ledger: the driver's %T asks no queries", c)
+		}
+		named := make([]driver.NamedValue, len(args))
+		for i, a := range args {
+			named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+		}
+		rows, err := q.QueryContext(ctx, query, named)
+		if err != nil {
 			return err
 		}
-	}
-	return rows.Err()
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		columns := make([]driver.Value, len(rows.Columns()))
+		for n := 1; ; n++ {
+			err := rows.Next(columns)
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err == nil {
+				err = r.add(columns)
+			}
+			if err == nil && n%rowsBetween == 0 {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
 }
 
 // loose are the tables whose rows belong to no pass, with the number that
@@ -264,15 +292,9 @@ func lastMarks(ctx context.Context, q queryer) (marks, error) {
 	return m, nil
 }
 
-// connQueryer is what a connection offers here.
-type connQueryer interface {
-	queryer
-	rowsQueryer
-}
-
 // looseParts hashes the loose rows after one mark up to another. Tables in
 // which nothing is new have no part.
-func looseParts(ctx context.Context, q connQueryer, from, to marks) ([]Part, error) {
+func looseParts(ctx context.Context, q *sql.Conn, from, to marks) ([]Part, error) {
 	var parts []Part
 	for _, t := range loose {
 		if to[t.name] == from[t.name] {
@@ -315,7 +337,7 @@ var ofPass = []struct{ name, query string }{
 }
 
 // passParts hashes what a pass recorded.
-func passParts(ctx context.Context, q rowsQueryer, pass mailproof.PassID) ([]Part, error) {
+func passParts(ctx context.Context, q *sql.Conn, pass mailproof.PassID) ([]Part, error) {
 	var parts []Part
 	for _, p := range ofPass {
 		h := newRowHash()
@@ -351,7 +373,7 @@ const mailboxesOfScan = `FROM mailbox b CROSS JOIN mailbox_scan s ON s.pass = ?1
 
 // scanPart hashes what a pass recorded of one account: the scan, its mailboxes,
 // and every row about a message.
-func scanPart(ctx context.Context, q rowsQueryer, s scanRef) (Part, error) {
+func scanPart(ctx context.Context, q *sql.Conn, s scanRef) (Part, error) {
 	h := newRowHash()
 	args := []any{int64(s.pass), s.account, s.side}
 	err := h.query(ctx, q, "SELECT pass, account, side, started, finished, state, error, server FROM scan WHERE pass = ?1 AND account = ?2 AND side = ?3", args...)

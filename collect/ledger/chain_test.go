@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -237,4 +238,25 @@ func TestChainKnowsEveryTable(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// The form of a row in the chain: every kind of column, in netstrings.
+func TestRowHashForm(t *testing.T) {
+	l := openBench(t)
+	err := l.snapshot(t.Context(), func(r *reader) error {
+		h := newRowHash()
+		if err := h.query(t.Context(), r.conn, `SELECT 1, -2, '', 'Grüße, "x"', NULL, x'', x'00ff3a', 9223372036854775807, -9223372036854775808
+			UNION ALL SELECT 0, ?, NULL, '-', 5, x'2d', '', 7, 8`, int64(3)); err != nil {
+			return err
+		}
+		const want = "1:1,2:-2,0:,12:Grüße, \"x\",-,-,3:\x00\xff:,19:9223372036854775807,20:-9223372036854775808," +
+			"1:0,1:3,-,1:-,1:5,1:-,0:,1:7,1:8,"
+		if got := h.part("x"); got != (Part{"x", 2, sha256.Sum256([]byte(want))}) {
+			t.Errorf("%d rows: %x", got.Rows, got.Digest)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

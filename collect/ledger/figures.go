@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/mailproof/mailproof"
 )
@@ -103,23 +104,32 @@ func (inv *Inventory) Totals(ctx context.Context) (Totals, error) {
 	return t, err
 }
 
-// sizes hands the state and the size of every message to f.
+// sizes hands the state and the size of every message to f. Both come in one
+// column, as handing one over costs more than computing it.
 func (inv *Inventory) sizes(ctx context.Context, f func(mailproof.ReadState, int64)) error {
-	columns := func(e expr) string { return "SELECT " + e.state + ", " + e.octets + ", " + e.size + ", " + e.pass }
+	columns := func(e expr) string {
+		state := e.state
+		if foreign := inv.foreignList(); foreign != "" { // read by other rules: as if it were not
+			state = "(CASE WHEN " + e.pass + " IN (" + foreign + ") AND " + state + " = 2 THEN 0 ELSE " + state + " END)"
+		}
+		return "SELECT (CASE WHEN " + state + " = 2 THEN " + e.octets + " ELSE " + e.size + " END) << 2 | " + state
+	}
 	err := inv.eachMailbox(ctx, inv.refs, inv.view.ofMailbox(columns, ""), func(row scanFunc) error {
-		var state mailproof.ReadState
-		var octets, size int64
-		var read mailproof.PassID
-		if err := row(&state, &octets, &size, &read); err != nil {
+		var packed int64
+		if err := row(&packed); err != nil {
 			return err
 		}
-		if state == mailproof.Read && !inv.foreign[read] {
-			size = octets
-		} else if state == mailproof.Read {
-			state = mailproof.Unread
-		}
-		f(state, size)
+		f(mailproof.ReadState(packed&3), packed>>2)
 		return nil
 	})
 	return explain(inv.r.path, err)
+}
+
+// foreignList are the passes of other rules, for SQL.
+func (inv *Inventory) foreignList() string {
+	var list []string
+	for pass := range inv.foreign {
+		list = append(list, itoa(pass))
+	}
+	return strings.Join(list, ", ")
 }

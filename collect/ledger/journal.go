@@ -266,6 +266,35 @@ func (l *Ledger) Steps(ctx context.Context, f StepFilter) iter.Seq2[JournalEntry
 	}
 }
 
+// StepCount is how many steps of one kind are in one state.
+type StepCount struct {
+	Kind  mailproof.StepKind
+	State mailproof.StepState
+	Steps int64
+}
+
+// StepCounts counts the steps that [Ledger.Steps] would yield.
+func (l *Ledger) StepCounts(ctx context.Context, f StepFilter) (counts []StepCount, err error) {
+	where, args := f.where()
+	err = l.each(ctx, `SELECT s.kind, coalesce(r.state, 'pending'), count(*) FROM step s JOIN account a ON a.id = s.account LEFT JOIN step_result r ON r.step = s.id
+		WHERE `+where+" GROUP BY 1, 2 ORDER BY 1, 2", args, func(row scanFunc) error {
+		var c StepCount
+		var kind, state string
+		if err := row(&kind, &state, &c.Steps); err != nil {
+			return err
+		}
+		if c.Kind, err = mailproof.ParseStepKind(kind); err != nil {
+			return err
+		}
+		if c.State, err = parseStepState(state); err != nil {
+			return err
+		}
+		counts = append(counts, c)
+		return nil
+	})
+	return counts, err
+}
+
 // Intended yields the appends for an account that were intended, whose result
 // was never recorded and which were not tried again since: after a crash nobody
 // but the destination knows what became of them.

@@ -112,6 +112,23 @@ func TestIntendedAfterACrash(t *testing.T) {
 	if got := states(collected(t, l.Steps(ctx, StepFilter{Account: "anna", Latest: true}))); !reflect.DeepEqual(got, want) {
 		t.Errorf("as things stand: %v, want %v", got, want)
 	}
+	checkCounts(t, l, StepFilter{Account: "anna", Latest: true})
+	checkCounts(t, l, StepFilter{Latest: true})
+}
+
+// checkCounts holds the counts of steps against the steps.
+func checkCounts(t *testing.T, l *Ledger, f StepFilter) {
+	t.Helper()
+	want, got := map[StepCount]int64{}, map[StepCount]int64{}
+	for _, e := range collected(t, l.Steps(t.Context(), f)) {
+		want[StepCount{Kind: e.Step.Kind, State: e.State}]++
+	}
+	for _, c := range must[[]StepCount](t)(l.StepCounts(t.Context(), f)) {
+		got[StepCount{Kind: c.Kind, State: c.State}] += c.Steps
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v: counted %v, want %v", f, got, want)
+	}
 }
 
 func TestStepFilter(t *testing.T) {
@@ -142,6 +159,7 @@ func TestStepFilter(t *testing.T) {
 		if got := collected(t, l.Steps(ctx, tt.filter)); len(got) != tt.want {
 			t.Errorf("%s: %d entries, want %d: %+v", tt.name, len(got), tt.want, got)
 		}
+		checkCounts(t, l, tt.filter)
 	}
 	last, found, err := l.LatestStep(ctx, keyOf(mailproof.Source, 1))
 	if err != nil || !found || last.State != mailproof.StepDone || last.Pass != second {

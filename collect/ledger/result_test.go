@@ -402,4 +402,7 @@ func TestOtherFingerprintAlgorithm(t *testing.T) {
 	if r, u, h := states(); r != 1 || u != 4 || h != 1 {
 		t.Errorf("after one was read: %d read, %d unread, %d by hash", r, u, h)
 	}
+	if got := must[Totals](t)(l.Totals(ctx, mailproof.Source)); got.Read != 1 || got.Unread != 4 || got.Messages != 5 {
+		t.Errorf("totals after one was read: %+v", got)
+	}
 }

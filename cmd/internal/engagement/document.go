@@ -149,24 +149,22 @@ func (e *Engagement) Path(name string) string { return filepath.Join(e.Dir, name
 // steps counts what the copy passes claim to have done, as things stand.
 func (e *Engagement) steps(ctx context.Context) (report.StepSummary, error) {
 	var s report.StepSummary
-	for entry, err := range e.ledger.Steps(ctx, ledger.StepFilter{Latest: true}) {
-		if err != nil {
-			return s, err
-		}
+	counts, err := e.ledger.StepCounts(ctx, ledger.StepFilter{Latest: true})
+	for _, c := range counts {
 		switch {
-		case entry.State == mailproof.StepRefused && entry.Step.Kind == mailproof.AppendMessage:
-			s.Refused++
-		case entry.State == mailproof.StepFailed || entry.State == mailproof.StepPending:
-			s.Failed++
-		case entry.Step.Kind == mailproof.AppendMessage:
-			s.Appended++
-		case entry.Step.Kind == mailproof.StoreFlags:
-			s.Flags++
-		case entry.Step.Kind == mailproof.CreateMailbox:
-			s.Created++
+		case c.State == mailproof.StepRefused && c.Kind == mailproof.AppendMessage:
+			s.Refused += c.Steps
+		case c.State == mailproof.StepFailed || c.State == mailproof.StepPending:
+			s.Failed += c.Steps
+		case c.Kind == mailproof.AppendMessage:
+			s.Appended += c.Steps
+		case c.Kind == mailproof.StoreFlags:
+			s.Flags += c.Steps
+		case c.Kind == mailproof.CreateMailbox:
+			s.Created += c.Steps
 		}
 	}
-	return s, nil
+	return s, err
 }
 
 // WriteReports writes the three files of the report, each whole or not at all.
