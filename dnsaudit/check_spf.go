@@ -2,6 +2,7 @@ package dnsaudit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -420,7 +421,8 @@ func spfType99(d *dossier) []mailproof.Finding {
 // names reports whether the policy has an entry of a profile, in its own
 // record or in one that it includes.
 func names(t *spf.Tree, entry, domain string) bool {
-	record, err := spf.Parse(spf.Version + " " + expand(spfTerm(entry), domain))
+	text := expand(spfTerm(entry), domain)
+	record, err := spf.Parse(spf.Version + " " + strings.ReplaceAll(text, "*", "x"))
 	if err != nil || len(record.Directives) != 1 {
 		return false
 	}
@@ -430,16 +432,71 @@ func names(t *spf.Tree, entry, domain string) bool {
 			continue
 		}
 		for _, got := range n.Record.Directives {
-			target, _ := spf.StaticDomain(got.Domain, n.Domain)
-			if got.Kind == want.Kind && strings.EqualFold(target, want.Domain) && got.Prefix == want.Prefix && (got.Qualifier == spf.Plus || n != t.Root) {
+			same := leadsToEntry(got.Domain, n.Domain, text, domain) || want.Kind == spf.IP4 || want.Kind == spf.IP6
+			if got.Kind == want.Kind && same && got.Prefix == want.Prefix && (got.Qualifier == spf.Plus || n != t.Root) {
 				return true
 			}
 		}
-		if n.Term != "" && want.Kind == spf.Include && strings.EqualFold(n.Domain, want.Domain) {
+		if want.Kind != spf.Include {
+			continue
+		}
+		if n.Term != "" && leadsToEntry(n.Domain, n.Domain, text, domain) || n.Record.Redirect != "" && leadsToEntry(n.Record.Redirect, n.Domain, text, domain) {
 			return true // by redirect
 		}
 	}
 	return false
+}
+
+// leadsToEntry reports whether a domain-spec of a policy is that of the term in
+// which an entry of a profile is written. A macro that depends on the message
+// is compared as it stands.
+func leadsToEntry(spec, current, term, domain string) bool {
+	target, static := spf.StaticDomain(spec, current)
+	if !static {
+		target = spec
+	}
+	_, host, _ := strings.Cut(term, ":")
+	host, _, _ = strings.Cut(host, "/")
+	return matchHost(host, target, domain)
+}
+
+// isEntry reports whether a term of a record is an entry of a profile.
+func isEntry(term, entry, domain string) bool {
+	kind, host, _ := strings.Cut(strings.ToLower(strings.TrimLeft(term, "+")), ":")
+	text := expand(spfTerm(entry), domain)
+	wantKind, want, _ := strings.Cut(strings.ToLower(text), ":")
+	return kind == wantKind && (host == want || strings.Contains(want, "*") && matchHost(want, host, domain))
+}
+
+// ownTerm is the term by which a provider is let into a policy: the first of its
+// profile that names a host, and not a pattern of such.
+func ownTerm(p Profile, domain string) string {
+	entry := p.SPF[0]
+	if i := slices.IndexFunc(p.SPF, func(e string) bool { return !strings.Contains(e, "*") }); i > 0 {
+		entry = p.SPF[i]
+	}
+	return expand(spfTerm(entry), domain)
+}
+
+// ownTerms are the entries of a profile that show that the provider is let in.
+// A macro of it does not: what it lets in is a list of the customer's that
+// nobody else can see.
+func ownTerms(p Profile) []string {
+	return slices.DeleteFunc(slices.Clone(p.SPF), spf.HasMacro)
+}
+
+// hidden are the terms whose branch depends on the message, so that nobody can
+// tell from the policy who stands in it.
+func hidden(t *spf.Tree) []string {
+	var out []string
+	for n := range t.Nodes {
+		for _, term := range n.Terms {
+			if term.Problem == spf.DependsOnMsg && term.Kind != spf.PTR {
+				out = union(out, []string{term.Text})
+			}
+		}
+	}
+	return out
 }
 
 func namesAny(t *spf.Tree, entries []string, domain string) bool {
@@ -466,7 +523,7 @@ func (d *dossier) spfHas(p Profile) []mailproof.Finding {
 		return one(info, "", d.txt().observed(), "state what "+p.Title()+" needs in the policy in a profile to have it checked")
 	}
 	outcome := d.byPhase(info, fail, fail)
-	add := expand(spfTerm(p.SPF[0]), d.domain)
+	add := ownTerm(p, d.domain)
 	f := d.txt().judge(func(x variant) ruling {
 		tree, ok := d.policyOf(x)
 		records := spfRecords(x)
@@ -477,12 +534,16 @@ func (d *dossier) spfHas(p Profile) []mailproof.Finding {
 			var c change
 			c.create(d.domain, dns.TypeTXT, txtContent(spf.Version+" "+add+" ~all"))
 			return ruling{outcome, "no SPF record", c.String() + otherRegions(p, d.domain)}
-		case namesAny(tree, p.SPF, d.domain):
+		case namesAny(tree, ownTerms(p), d.domain):
 			return ruling{pass, strings.Join(records, " | "), ""}
 		case hasUnknownPolicy(tree):
 			return ruling{unknown, strings.Join(records, " | ") + ": a branch could not be looked up", askAgain}
 		}
 		fix := d.rewriteSPF(x, func(terms []string) []string { return insertTerm(terms, add) })
+		if by := hidden(tree); len(by) > 0 && outcome == fail {
+			return ruling{unknown, strings.Join(records, " | ") + ": what " + strings.Join(by, ", ") + " lets in depends on the message",
+				"; see in the console of that service whether it lists " + p.Title() + ", or name it in the record:\n" + fix + otherRegions(p, d.domain)}
+		}
 		return ruling{outcome, strings.Join(records, " | "), fix + otherRegions(p, d.domain)}
 	})
 	terms := make([]string, 0, len(p.SPF))
@@ -499,8 +560,14 @@ func otherRegions(p Profile, domain string) string {
 		return ""
 	}
 	terms := make([]string, 0, len(p.SPF)-1)
-	for _, e := range p.SPF[1:] {
-		terms = append(terms, expand(spfTerm(e), domain))
+	for _, e := range p.SPF {
+		term := expand(spfTerm(e), domain)
+		if strings.Contains(term, "*") {
+			term += " (* is your own)"
+		}
+		if term != ownTerm(p, domain) {
+			terms = append(terms, term)
+		}
 	}
 	return "\n; or in its place the one that " + p.Title() + " shows for your region: " + strings.Join(terms, ", ")
 }
@@ -533,12 +600,7 @@ func spfOld(d *dossier) []mailproof.Finding {
 		}
 		fix := d.rewriteSPF(x, func(terms []string) []string {
 			return dropTerms(terms, func(t string) bool {
-				for _, e := range foreign {
-					if strings.EqualFold(strings.TrimLeft(t, "+"), expand(spfTerm(e), d.domain)) {
-						return true
-					}
-				}
-				return false
+				return slices.ContainsFunc(foreign, func(e string) bool { return isEntry(t, e, d.domain) })
 			})
 		})
 		return ruling{outcome, strings.Join(spfRecords(x), " | "), fix + "\n; once it is safe: mail already sent by " + old.Title() + " is still under way until then"}

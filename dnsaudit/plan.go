@@ -334,7 +334,7 @@ func (p *planner) policies(x variant, have []string) (during, after string) {
 			return "", ""
 		}
 		if len(foreign) > 0 {
-			terms = append(terms, expand(spfTerm(foreign[0]), d.domain))
+			terms = append(terms, ownTerm(Profile{SPF: foreign}, d.domain))
 		} else {
 			p.warn("there is no SPF policy: add to it whatever sends for the domain now")
 		}
@@ -350,24 +350,21 @@ func (p *planner) policies(x variant, have []string) (during, after string) {
 	}
 	tree, analysed := d.policyOf(x)
 	for _, sender := range p.senders() {
-		entry := sender.SPF[0]
+		term := ownTerm(sender, d.domain)
 		switch {
-		case len(have) == 1 && analysed && namesAny(tree, sender.SPF, d.domain):
+		case len(have) == 1 && analysed && namesAny(tree, ownTerms(sender), d.domain):
 			continue
-		case len(have) > 1 && len(missing([]string{expand(spfTerm(entry), d.domain)}, terms)) == 0:
+		case len(have) > 1 && len(missing([]string{term}, terms)) == 0:
 			continue
 		case len(have) == 1 && (!analysed || hasUnanswered(tree)):
 			p.unknown("SPF: a branch of the policy was not observed; it may name %s already", sender.Title())
+		case len(have) == 1 && len(hidden(tree)) > 0:
+			p.warn("SPF: what %s lets in depends on the message; see in the console of that service whether it lists %s already", strings.Join(hidden(tree), ", "), sender.Title())
 		}
-		terms = insertTerm(terms, expand(spfTerm(entry), d.domain))
+		terms = insertTerm(terms, term)
 	}
 	drop := func(t string) bool {
-		for _, e := range foreign {
-			if strings.EqualFold(strings.TrimLeft(t, "+"), expand(spfTerm(e), d.domain)) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(foreign, func(e string) bool { return isEntry(t, e, d.domain) })
 	}
 	kept := dropTerms(terms, drop)
 	if len(kept) == len(terms) && analysed && len(have) == 1 && namesAny(tree, foreign, d.domain) {

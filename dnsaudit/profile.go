@@ -31,7 +31,7 @@ type Profile struct {
 	Extends      string       `toml:"extends"` // id of the profile whose values stand where this one has none
 	Filter       bool         `toml:"filter"`  // a filtering service in front of a mailbox provider
 	MX           [][]string   `toml:"mx"`      // alternatives; each the full set of "HOST [PREFERENCE]"
-	SPF          []string     `toml:"spf"`     // alternatives, as include targets or "a:HOST", "ip4:NET"
+	SPF          []string     `toml:"spf"`     // alternatives, as include targets or "a:HOST", "ip4:NET"; * as in a host
 	Autodiscover Autodiscover `toml:"autodiscover"`
 	DKIM         []Selector   `toml:"dkim"`
 	Domains      []string     `toml:"domains"` // suffixes that tell a host of the provider
@@ -248,7 +248,12 @@ func (p *Profile) check() error {
 		}
 	}
 	for _, s := range p.SPF {
-		if _, err := spf.Parse(spf.Version + " " + strings.Replace(spfTerm(s), "*.", "x.", 1)); err != nil {
+		if _, host, _ := strings.Cut(spfTerm(s), ":"); strings.Contains(host, "*") {
+			if err := checkPattern(host); err != nil {
+				return fmt.Errorf("spf: %w", err)
+			}
+		}
+		if _, err := spf.Parse(spf.Version + " " + strings.ReplaceAll(spfTerm(s), "*", "x")); err != nil {
 			return fmt.Errorf("spf %q: %w", s, err)
 		}
 	}

@@ -1,11 +1,14 @@
 package dnsaudit
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mailproof/mailproof/dnsaudit/spf"
 )
 
 // sourceWords are those that the head of the table explains.
@@ -237,4 +240,74 @@ func TestChecks(t *testing.T) {
 			t.Errorf("no check %s", id)
 		}
 	}
+}
+
+// Proofpoint gives each customer an SPF name with the digits of its exchanges.
+// Its Hosted SPF is a macro that shows nobody whom it lets in.
+func TestOwnNameInPolicy(t *testing.T) {
+	const filtered = "@ MX 10 mxa-0021d601.gslb.pphosted.com.\n@ MX 10 mxb-0021d601.gslb.pphosted.com.\n"
+	filter, err := LoadProfile("proofpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := func(terms string) []string {
+		return []string{mxLines, filtered, spfLine, `@ TXT "v=spf1 ` + terms + ` -all"`}
+	}
+	const hosted = "include:%{ir}.%{v}.%{d}.spf.has.pphosted.com"
+	for _, s := range []scenario{
+		{name: "own name", phase: p3, edits: policy("include:spf.newhost.test include:spf-0021d601.pphosted.com"), want: wants(pass, "spf.new", "mx.expected")},
+		{name: "own name in capitals", phase: p3, edits: policy("include:spf.newhost.test include:SPF-0021D601.pphosted.com"), want: wants(pass, "spf.new")},
+		{name: "another name below the same domain", phase: p3, edits: policy("include:spf.newhost.test include:other.pphosted.com"), want: wants(fail, "spf.new")},
+		{name: "the regional name", phase: p3, edits: policy("include:spf.newhost.test include:_spf-us.ppe-hosted.com"), want: wants(pass, "spf.new")},
+		{name: "hosted, beside both", phase: p3, edits: policy("include:spf.newhost.test include:spf-0021d601.pphosted.com " + hosted), want: with(wants(pass, "spf.new"), "spf.macro", info)},
+		{name: "hosted", phase: p2, edits: policy(hosted), want: with(wants(unknown, "spf.new"), "spf.macro", info)},
+		{name: "hosted, while it is planned", phase: p1, edits: policy(hosted), want: wants(info, "spf.new")},
+		{name: "no name", phase: p3, edits: policy("include:spf.newhost.test"), want: wants(fail, "spf.new")},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.setup = func(w *world) {
+				// what lies below pphosted.com is not in this world, and is not needed
+				w.cfg.Profile = w.cfg.Profile.WithFilter(filter, true)
+				if err := w.root.SetZone("$ORIGIN pphosted.com.\n$TTL 300\n@ SOA ns host 1 1 1 1 1\n@ NS ns.root.test.\n* TXT \"v=spf1 -all\"\n"); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.root.SetZone("$ORIGIN ppe-hosted.com.\n$TTL 300\n@ SOA ns host 1 1 1 1 1\n@ NS ns.root.test.\n* TXT \"v=spf1 -all\"\n"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := s.run(t)
+			withinSeverity(t, r, true)
+			for id, want := range s.want {
+				if f := expect(t, r, id, want); (want == unknown || want == fail) && !strings.Contains(f.Remedy, "~all") && !strings.Contains(f.Remedy, "-all") {
+					t.Errorf("%s: remedy %q", id, f.Remedy)
+				}
+			}
+		})
+	}
+	for term, entry := range map[string]string{"include:spf-0021d601.pphosted.com": "spf-*.pphosted.com", "+INCLUDE:" + hosted[len("include:"):]: hosted[len("include:"):], "a:Mail.example.test": "a:mail.{domain}"} {
+		if !isEntry(term, entry, "example.test.") {
+			t.Errorf("%s is not told as %s", term, entry)
+		}
+	}
+	for term, entry := range map[string]string{"-include:spf-1.pphosted.com": "spf-*.pphosted.com", "a:spf-1.pphosted.com": "spf-*.pphosted.com", "include:spf-1.pphosted.com.evil.test": "spf-*.pphosted.com"} {
+		if isEntry(term, entry, "example.test.") {
+			t.Errorf("%s is told as %s", term, entry)
+		}
+	}
+}
+
+// Addresses that a profile states are found in the policy.
+func TestAddressInPolicy(t *testing.T) {
+	for policy, want := range map[string]bool{"ip4:192.0.2.0/28": true, "ip4:192.0.2.16/28": false, "ip6:2001:db8::/32": false, "a:192.0.2.0/28": false} {
+		tree := treeOf(t, "v=spf1 "+policy+" -all")
+		if got := names(tree, "ip4:192.0.2.0/28", "example.test."); got != want {
+			t.Errorf("%s: %v", policy, got)
+		}
+	}
+}
+
+func treeOf(t *testing.T, record string) *spf.Tree {
+	t.Helper()
+	return spf.Analyse(context.Background(), spfDNS{net: &network{}, root: "example.test.", texts: []string{record}}, "example.test")
 }
