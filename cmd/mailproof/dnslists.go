@@ -110,7 +110,7 @@ func (a *app) printProfiles(asJSON bool) error {
 			Profiles []listed `json:"profiles"`
 		}{"mailproof/dns-profiles/1", out})
 	}
-	a.say(fmt.Sprintf("%-15s %-26s %-10s  %s", "profile", "provider", "read", "source"))
+	a.say(fmt.Sprintf("%-15s %-26s %-10s  %s", "profile", "provider", "as of", "source"))
 	for _, p := range list {
 		a.say(fmt.Sprintf("%-15s %-26s %s", p.ID, p.Title(), p.Date))
 		for _, line := range breakLines(p.Source, a.term.Width()-4) {
