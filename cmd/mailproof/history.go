@@ -69,7 +69,7 @@ func (a *app) printChanges(h *engagement.History) {
 		t.print()
 	}
 	if h.Head != "" {
-		fmt.Fprintf(a.out, "\nhistory      %s, the last root is %s\n", countOf(int64(h.Links), "link"), h.Head)
+		fmt.Fprintf(a.out, "\n%-13s%s\n%-13s%s\n", "history", countOf(int64(h.Links), "link"), "last root", h.Head)
 	}
 }
 
