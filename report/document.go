@@ -71,6 +71,12 @@ type Document struct {
 	Profile      string
 	// SafeTimes tell from when on no cache can hold an old answer.
 	SafeTimes []SafeTime
+	// CutOver is when mail went to the new server; zero: not known, or not yet.
+	CutOver time.Time
+	// Unconfirmed are the domains of the engagement that no audit of DNS looked
+	// at after the cut-over, as DNS holds them. That holds back no verdict, and
+	// the report says so: on page one once the cut-over was.
+	Unconfirmed []string
 
 	Histogram  Histogram
 	Exclusions []Exclusion

@@ -260,7 +260,27 @@ func (d *Document) found() []cell {
 	if share != "" {
 		paragraphs = append(paragraphs, words(share))
 	}
+	if text := d.unconfirmed(3); text != "" && !d.CutOver.IsZero() {
+		paragraphs = append(paragraphs, words(text+" "+d.t("(section 11).")))
+	}
 	return append(paragraphs, words(d.t("Contacts, calendars, rules, delegates and local PST files were not examined (section 11).")))
+}
+
+// unconfirmed says of which domains no audit shows where their mail goes, most of
+// them by name; "" where there is none.
+func (d *Document) unconfirmed(most int) string {
+	if len(d.Unconfirmed) == 0 {
+		return ""
+	}
+	shown := convert(d.Unconfirmed[:min(len(d.Unconfirmed), most)], func(name string) string { return cut(d.domain(name), 60) })
+	names := d.list(shown)
+	if rest := len(d.Unconfirmed) - len(shown); rest > 0 {
+		names = d.t("%s and %s", names, d.count(int64(rest), "further domain"))
+	}
+	if d.CutOver.IsZero() {
+		return d.t("The DNS of %s was not audited after a cut-over: where new mail goes takes no part in the verdict", names)
+	}
+	return d.t("The DNS of %s was not audited after the cut-over of %s: where new mail goes takes no part in the verdict", names, d.date(d.CutOver, "2 Jan 2006 15:04 UTC"))
 }
 
 // closes is the right-hand panel: the exceptions, or what is to be done about

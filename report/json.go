@@ -53,6 +53,9 @@ type JSON struct {
 	History   []PassChange            `json:"history"`
 	// Deletions are what --delete-extra deleted on the destination, over all runs.
 	Deletions []Deletion `json:"deletions,omitempty"`
+	// DNSUnconfirmed are the domains that no audit of DNS looked at after the
+	// cut-over: they take no part in the verdict.
+	DNSUnconfirmed []string `json:"dns_unconfirmed,omitempty"`
 }
 
 // JSONReadiness is a readiness check.
@@ -315,7 +318,7 @@ func (d *Document) JSON() *JSON {
 		Observations: convert(d.Observations, observationJSON),
 		SafeTimes:    convert(d.SafeTimes, safeJSON),
 		Evidence:     JSONEvidence{Roots: convert(d.Evidence.Roots, same[Root]), KeyFingerprint: d.Evidence.KeyFingerprint, Bundle: d.Evidence.Bundle},
-		Runbook:      convert(d.Runbook, stepJSON), Readiness: d.Readiness.json(), History: convert(d.History, same[PassChange]), Deletions: d.Deletions,
+		Runbook:      convert(d.Runbook, stepJSON), Readiness: d.Readiness.json(), History: convert(d.History, same[PassChange]), Deletions: d.Deletions, DNSUnconfirmed: d.Unconfirmed,
 	}
 }
 

@@ -368,6 +368,9 @@ func (d *Document) limitations() section {
 		words(d.t("“Equivalent” is not identity of octets: transport trace and cryptographic signatures are not covered.")),
 		words(d.t("The findings rest on what the IMAP servers reported between T1 and T4, and say nothing about what changed since.")),
 	}
+	if text := d.unconfirmed(40); text != "" {
+		items = append(items, words(text+d.t(".")))
+	}
 	if d.Evidence.Bundle == "" {
 		items = append(items, words(d.t("This report is not sealed: no signature lets a reader see whether it was changed after it was made.")))
 	} else {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,6 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	d.Decisions = decided.decisions(d.Exceptions)
 	// Section 10 shows what was accepted as accepted, by whom and why.
 	d.DNS, d.Observations = decided.accept(dns), observations
-	d.DomainNames = domainNames(d)
 	kept, err := e.ledger.Engagement(ctx)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,39 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 		return nil, err
 	}
 	d.Runbook = runbook.ForReport()
+	d.CutOver, d.Unconfirmed = runbook.CutOver, e.unconfirmed(audits)
+	d.DomainNames = domainNames(d)
 	return d, e.details(ctx, c, d)
+}
+
+// unconfirmed are the domains that the engagement names, or that were audited
+// before, and that no audit looked at after the cut-over.
+func (e *Engagement) unconfirmed(audits []ledger.DNSResult) []string {
+	var named, confirmed []string
+	if e.Config != nil {
+		named = e.Config.Domains()
+	}
+	for _, a := range audits {
+		named = append(named, a.Domain)
+		if a.Phase == mailproof.Confirmation {
+			confirmed = append(confirmed, canonical(a.Domain))
+		}
+	}
+	var out []string
+	for _, name := range named {
+		if name = canonical(name); !slices.Contains(confirmed, name) && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// canonical is a domain as DNS holds it; one that cannot be stays as it is.
+func canonical(domain string) string {
+	if name, err := dnsaudit.CanonicalDomain(domain); err == nil {
+		return name
+	}
+	return domain
 }
 
 // domainNames are the internationalised domains of a report as people write
@@ -92,7 +124,7 @@ func domainNames(d *report.Document) map[string]string {
 			names[domain] = shown
 		}
 	}
-	for _, domain := range d.Engagement.Domains {
+	for _, domain := range slices.Concat(d.Engagement.Domains, d.Unconfirmed) {
 		add(domain)
 	}
 	for _, f := range d.DNS {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/cmd/internal/config"
 	"github.com/mailproof/mailproof/collect/ledger"
 	"github.com/mailproof/mailproof/diff"
 	"github.com/mailproof/mailproof/dnsaudit"
@@ -295,5 +296,36 @@ func TestRecipientsWereAsked(t *testing.T) {
 		if got := tt.f.judge(step, tt.said); got.State != tt.want {
 			t.Errorf("%s: %v (%s), want %v", tt.name, got.State, got.Basis, tt.want)
 		}
+	}
+}
+
+// A domain counts as confirmed by an audit after the cut-over alone, however it
+// is written.
+func TestUnconfirmedDomains(t *testing.T) {
+	audit := func(domain string, phase mailproof.Phase) ledger.DNSResult {
+		return ledger.DNSResult{Domain: domain, Phase: phase}
+	}
+	for name, tt := range map[string]struct {
+		dns, engagement []string
+		audits          []ledger.DNSResult
+		want            string
+	}{
+		"nobody asks for DNS":          {nil, nil, nil, ""},
+		"never audited":                {nil, []string{"a.example", "b.example"}, nil, "a.example b.example"},
+		"the list of [dns] goes first": {[]string{"b.example"}, []string{"a.example"}, nil, "b.example"},
+		"audited before only":          {nil, []string{"a.example"}, []ledger.DNSResult{audit("a.example", mailproof.Planning), audit("a.example", mailproof.Readiness)}, "a.example"},
+		"audited after it":             {nil, []string{"a.example"}, []ledger.DNSResult{audit("a.example", mailproof.Readiness), audit("a.example", mailproof.Confirmation)}, ""},
+		"one of two":                   {nil, []string{"a.example", "b.example"}, []ledger.DNSResult{audit("b.example", mailproof.Confirmation)}, "a.example"},
+		"in other letters":             {nil, []string{"A.example.", "bücher.example"}, []ledger.DNSResult{audit("a.example", mailproof.Confirmation), audit("xn--bcher-kva.example", mailproof.Confirmation)}, ""},
+		"audited, and not named":       {nil, nil, []ledger.DNSResult{audit("c.example", mailproof.Readiness)}, "c.example"},
+	} {
+		c := &config.Config{}
+		c.DNS.Domains, c.Engagement.Domains = tt.dns, tt.engagement
+		if got := strings.Join((&Engagement{Config: c}).unconfirmed(tt.audits), " "); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+	if got := (&Engagement{}).unconfirmed(nil); got != nil {
+		t.Errorf("without a file: %q", got)
 	}
 }

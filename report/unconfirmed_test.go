@@ -1,0 +1,85 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailproof/mailproof"
+)
+
+// A domain that nobody audited after the cut-over is told on page one and among
+// the limitations, and holds back no verdict. Before the cut-over only the
+// limitations speak of it, and without a domain nothing does.
+func TestUnconfirmedDomain(t *testing.T) {
+	const said = "where new mail goes takes no part in the verdict"
+	for _, tt := range []struct {
+		name        string
+		unconfirmed []string
+		over        bool
+		pageOne     int // times that it is said there
+		all         int
+	}{
+		{"no domain", nil, true, 0, 0},
+		{"before the cut-over", []string{"northgate.example"}, false, 0, 1},
+		{"after it", []string{"northgate.example"}, true, 1, 2},
+		{"several", []string{"a.example", "xn--bcher-kva.example", "c.example", "d.example", "e.example"}, true, 1, 2},
+	} {
+		d := sample{accounts: 12, verdict: mailproof.Complete, whole: true}.document()
+		d.DomainNames = map[string]string{"xn--bcher-kva.example": "bücher.example"}
+		d.Unconfirmed = tt.unconfirmed
+		if tt.over {
+			d.CutOver = sampleTime
+		}
+		page := html(t, d)
+		from, to := strings.Index(page, `<section class="exec"`), strings.Index(page, "</section>")
+		first := htmlText(page[from:to])
+		if n := strings.Count(first, said); n != tt.pageOne {
+			t.Errorf("%s: page one says it %d times: %s", tt.name, n, first)
+		}
+		if n := strings.Count(htmlText(page), said); n != tt.all {
+			t.Errorf("%s: the report says it %d times", tt.name, n)
+		}
+		if len(tt.unconfirmed) > 3 && (!strings.Contains(first, "2 further domains") || !strings.Contains(first, "bücher.example") || !strings.Contains(htmlText(page), "d.example and e.example")) {
+			t.Errorf("%s: %s", tt.name, first)
+		}
+		if d.Verdict != mailproof.Complete || !strings.Contains(first, "COMPLETE") || strings.Contains(first, "INCOMPLETE") {
+			t.Errorf("%s: the verdict is another", tt.name)
+		}
+		raw, err := json.Marshal(d.JSON())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(raw, []byte("dns_unconfirmed")) != (tt.unconfirmed != nil) {
+			t.Errorf("%s: report.json and the report differ", tt.name)
+		}
+	}
+}
+
+// However long the names, page one stays one page.
+func TestUnconfirmedFits(t *testing.T) {
+	totext := tool(t, "pdftotext")
+	for _, language := range Languages() {
+		d := sample{accounts: 30, exceptions: 12, verdict: mailproof.Incomplete, whole: true}.document()
+		d.CutOver = sampleTime
+		for range 5 {
+			d.Unconfirmed = append(d.Unconfirmed, strings.Repeat("long-label.", 18)+"example")
+		}
+		d.Brand.Language = language
+		if language == "ja" {
+			d.Brand.Fonts = [][]byte{japaneseFont(t)}
+		}
+		pages := strings.Split(run(t, totext, "-layout", pdfFile(t, d), "-"), "\f")
+		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") } // Japanese is broken anywhere
+		spoken, err := d.spoken()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(pages, func(p string) bool { return strings.Contains(squeeze(p), squeeze(spoken.t("Contents"))) })
+		if at != 1 || !strings.Contains(squeeze(pages[0]), "long-label") {
+			t.Errorf("%s: the contents stand on page %d", language, at+1)
+		}
+	}
+}
