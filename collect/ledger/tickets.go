@@ -166,3 +166,12 @@ func (l *Ledger) LastCopy(ctx context.Context, account string) (pass mailproof.P
 		func(row scanFunc) error { return row(&pass) })
 	return pass, err
 }
+
+// Relisted reports whether a message was found since a pass to be another one than
+// its UID had named.
+func (l *Ledger) Relisted(ctx context.Context, key mailproof.MessageKey, since mailproof.PassID) (relisted bool, err error) {
+	err = l.each(ctx, `SELECT EXISTS (SELECT 1 FROM account a JOIN mailbox b ON b.account = a.id AND b.side = ? AND b.name = ? JOIN epoch e ON e.mailbox = b.id AND e.uidvalidity = ?
+		JOIN listing x ON x.message = e.id << 32 | ? WHERE a.name = ? AND x.pass > ?)`,
+		[]any{sideText(key.Side), key.Mailbox, int64(key.UIDValidity), int64(key.UID), key.Account, int64(since)}, func(row scanFunc) error { return row(&relisted) })
+	return relisted, err
+}

@@ -304,8 +304,7 @@ func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountRe
 	if err != nil {
 		return err
 	}
-	acknowledged := map[spot]mailproof.MessageKey{}
-	uids := map[mailproof.MessageKey]mailproof.UID{}
+	var acknowledged []ledger.JournalEntry
 	for i := range r.Exceptions {
 		x := &r.Exceptions[i]
 		if x.Verdict != mailproof.Missing {
@@ -324,16 +323,16 @@ func (e *Engagement) explainRefusals(ctx context.Context, r *mailproof.AccountRe
 		case mailproof.StepFailed:
 			x.Reasons = append([]mailproof.Reason{{Code: reasonFailed, Evidence: last.Reason}}, x.Reasons...)
 		case mailproof.StepDone:
-			acknowledged[spot{last.Step.Target, last.UIDValidity, last.UID}], uids[x.Key] = x.Key, last.UID
+			acknowledged = append(acknowledged, last)
 		}
 	}
-	return e.explainAcknowledged(ctx, r, acknowledged, uids)
+	return e.explainAcknowledged(ctx, r, acknowledged)
 }
 
 // explainAcknowledged says of missing messages that the destination acknowledged
 // whether it has anything in their place.
-func (e *Engagement) explainAcknowledged(ctx context.Context, r *mailproof.AccountResult, at map[spot]mailproof.MessageKey, uids map[mailproof.MessageKey]mailproof.UID) (err error) {
-	if len(at) == 0 {
+func (e *Engagement) explainAcknowledged(ctx context.Context, r *mailproof.AccountResult, acknowledged []ledger.JournalEntry) (err error) {
+	if len(acknowledged) == 0 {
 		return nil
 	}
 	_, dst, done, err := e.inventoriesOf(ctx, r.Account)
@@ -341,19 +340,27 @@ func (e *Engagement) explainAcknowledged(ctx context.Context, r *mailproof.Accou
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	stands := map[mailproof.MessageKey]bool{}
-	if err := listed(ctx, dst, at, stands); err != nil {
+	st := standing{Engagement: e, account: r.Account, dst: dst}
+	stands, err := st.stands(ctx, acknowledged)
+	if err != nil {
 		return err
+	}
+	under := map[mailproof.MessageKey]string{}
+	for _, s := range acknowledged {
+		under[s.Step.Source] = "without a uid"
+		if s.UID != 0 {
+			under[s.Step.Source] = fmt.Sprintf("with uid %d", s.UID)
+		}
 	}
 	for i := range r.Exceptions {
 		x := &r.Exceptions[i]
-		uid, ok := uids[x.Key]
+		how, ok := under[x.Key]
 		if !ok || x.Verdict != mailproof.Missing {
 			continue
 		}
-		reason := mailproof.Reason{Code: reasonNotFound, Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and does not show it", uid)}
+		reason := mailproof.Reason{Code: reasonNotFound, Evidence: "the destination acknowledged the append " + how + ", and does not show it"}
 		if stands[x.Key] {
-			reason = mailproof.Reason{Code: reasonUnrecognised, Evidence: fmt.Sprintf("the destination acknowledged the append with uid %d, and what it has there is not recognisable as this message", uid)}
+			reason = mailproof.Reason{Code: reasonUnrecognised, Evidence: "the destination acknowledged the append " + how + ", and what it has there is not recognisable as this message"}
 		}
 		x.Reasons = append([]mailproof.Reason{reason}, x.Reasons...)
 	}

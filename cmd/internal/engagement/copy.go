@@ -123,7 +123,7 @@ func (e *Engagement) plan(ctx context.Context, account string, use func(steps) e
 	}
 	return e.planOnce(ctx, account, src, dst, o, func(plan steps) error {
 		if written != 0 {
-			plan = e.notSentBefore(ctx, dst, plan)
+			plan = e.notSentBefore(ctx, account, dst, plan)
 		}
 		return use(plan)
 	})
