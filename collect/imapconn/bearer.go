@@ -16,6 +16,7 @@ type bearer struct {
 	first     string
 	farewell  string // answers the challenge
 	reasons   string
+	masker    masker
 }
 
 // newOAuthBearer writes the client response of RFC 7628 §3.1. As the GS2 header
@@ -25,13 +26,13 @@ func newOAuthBearer(l login) sasl.Client {
 	if l.authz != "" {
 		user = l.authz
 	}
-	return &bearer{mechanism: "OAUTHBEARER", farewell: "\x01",
+	return &bearer{mechanism: "OAUTHBEARER", farewell: "\x01", masker: newMasker(l.secret),
 		first: fmt.Sprintf("n,a=%s,\x01host=%s\x01port=%d\x01auth=Bearer %s\x01\x01", escapeName(user), l.host, l.port, l.secret)}
 }
 
 // newXOAuth2 writes the client response as Google and Microsoft describe it.
 func newXOAuth2(l login) sasl.Client {
-	return &bearer{mechanism: "XOAUTH2", first: fmt.Sprintf("user=%s\x01auth=Bearer %s\x01\x01", l.user, l.secret)}
+	return &bearer{mechanism: "XOAUTH2", masker: newMasker(l.secret), first: fmt.Sprintf("user=%s\x01auth=Bearer %s\x01\x01", l.user, l.secret)}
 }
 
 func (b *bearer) Start() (mech string, initial []byte, err error) {
@@ -42,7 +43,7 @@ func (b *bearer) Next(challenge []byte) ([]byte, error) {
 	if b.reasons != "" {
 		return nil, sasl.ErrUnexpectedServerChallenge
 	}
-	b.reasons = bearerReasons(challenge)
+	b.reasons = bearerReasons([]byte(b.masker.mask(string(challenge))))
 	return []byte(b.farewell), nil
 }
 

@@ -95,7 +95,7 @@ func (c Config) secure(ctx context.Context, tcp net.Conn, info *mailproof.Server
 	if err != nil {
 		return nil, err
 	}
-	info.Greeting = mask.mask(printable(st.text))
+	info.Greeting = mask.printable(st.text)
 	if st.typ == "PREAUTH" {
 		if c.Endpoint.Security == mailproof.STARTTLS {
 			// STARTTLS is not possible any more: somebody in between may want just that.

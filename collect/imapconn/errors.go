@@ -87,7 +87,8 @@ func kindOfRefusal(st status) mailproof.ErrorKind {
 // they refuse.
 type masker struct{ r *strings.Replacer }
 
-// newMasker masks the given texts and their base64.
+// newMasker masks the given texts, alone and within what is base64, as the response
+// of a mechanism is.
 func newMasker(secrets ...string) masker {
 	var pairs []string
 	for _, s := range secrets {
@@ -99,7 +100,30 @@ func newMasker(secrets ...string) masker {
 			pairs = append(pairs, form, mailproof.SecretMask)
 		}
 	}
+	for _, s := range secrets {
+		for _, form := range within64(s) {
+			pairs = append(pairs, form, mailproof.SecretMask)
+		}
+	}
 	return masker{strings.NewReplacer(pairs...)}
+}
+
+// least64 is the length from which a text is masked within other base64: what is
+// left of a shorter one might stand in any word.
+const least64 = 6
+
+// within64 returns what the base64 of any longer text holds of this one, for each
+// of the three places at which it may begin: the characters that depend on nothing
+// else.
+func within64(s string) (forms []string) {
+	if len(s) < least64 {
+		return nil
+	}
+	for before := range 3 {
+		text := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), s...))
+		forms = append(forms, text[(before*8+5)/6:(before+len(s))*8/6])
+	}
+	return forms
 }
 
 func (m masker) mask(s string) string {
@@ -109,9 +133,16 @@ func (m masker) mask(s string) string {
 	return m.r.Replace(s)
 }
 
+// printable is [printable] of a text without secrets: they are taken out first, as
+// of one that is cut off nobody would know the rest again.
+func (m masker) printable(s string) string { return m.mask(printable(m.mask(s))) }
+
+// excerpt is [excerpt] in the same way.
+func (m masker) excerpt(line string) string { return m.mask(excerpt([]byte(m.mask(line)))) }
+
 // refusal is the error of a command that was answered NO, BAD or BYE.
 func (m masker) refusal(server, op string, st status) *mailproof.ServerError {
-	e := &mailproof.ServerError{Kind: kindOfRefusal(st), Server: server, Op: op, Code: m.mask(st.code), Text: m.mask(printable(st.text))}
+	e := &mailproof.ServerError{Kind: kindOfRefusal(st), Server: server, Op: op, Code: m.mask(st.code), Text: m.printable(st.text)}
 	if e.Code == "" && e.Text == "" {
 		e.Text = st.typ
 	}

@@ -229,11 +229,11 @@ func (w *wire) refusedSignIn(op string, a attempt) error {
 	if refusal.Kind == mailproof.ErrRefused {
 		refusal.Kind = mailproof.ErrAuth
 	}
-	if said := w.masker.mask(printable(a.said)); said != "" {
+	if said := w.masker.printable(a.said); said != "" {
 		refusal.Text = strings.TrimSpace(refusal.Text + " (" + said + ")")
 	}
 	if a.status.code == "REFERRAL" { // RFC 2221: another server, which is not handed the password unasked
-		refusal.Text = strings.TrimSpace(refusal.Text + " (the server refers to " + w.masker.mask(printable(a.status.args)) + ")")
+		refusal.Text = strings.TrimSpace(refusal.Text + " (the server refers to " + w.masker.printable(a.status.args) + ")")
 	}
 	return refusal
 }

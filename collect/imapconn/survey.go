@@ -71,7 +71,7 @@ func (s *session) introduce(ctx context.Context, c Config) error {
 		flight = append(flight, request{op: "identify", args: []argument{atomArg(identification(c.ClientName, c.ClientVersion))},
 			untagged: only("ID", func(r response) {
 				if len(r.values) == 1 {
-					s.info.ID = serverID(r.values[0].list)
+					s.info.ID = s.masker.printable(serverID(r.values[0].list))
 				}
 			})})
 	}

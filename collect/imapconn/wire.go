@@ -94,7 +94,7 @@ func (w *wire) greeting() (status, error) {
 	st, ok := parseStatus(rest)
 	switch {
 	case !untagged || !ok || st.typ == "NO" || st.typ == "BAD":
-		return status{}, w.failure(op, malformed("no greeting of IMAP but %q", excerpt([]byte(line))))
+		return status{}, w.failure(op, malformed("no greeting of IMAP but %q", w.masker.excerpt(line)))
 	case st.typ == "BYE":
 		return status{}, w.masker.refusal(w.server, op, st)
 	}
@@ -153,7 +153,7 @@ func (w *wire) command(op, line string, untagged func(string), reply func(string
 			got, rest, _ := strings.Cut(answer, " ")
 			st, ok := parseStatus(rest)
 			if got != tag || !ok {
-				return status{}, w.failure(op, malformed("%q", excerpt([]byte(answer))))
+				return status{}, w.failure(op, malformed("%q", w.masker.excerpt(answer)))
 			}
 			return st, nil
 		}
@@ -188,7 +188,7 @@ func (w *wire) identify(name, version string) (string, error) {
 			return
 		}
 		if values, err := parseValues([]part{{text: args}}); err == nil && len(values) == 1 {
-			id = serverID(values[0].list)
+			id = w.masker.printable(serverID(values[0].list))
 		}
 	}, nil)
 	return id, err
