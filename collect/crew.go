@@ -16,10 +16,6 @@ const (
 	worthHelpOctets   = 8 << 20
 )
 
-// worthLookingUp is how many messages there must be to read for twins to be
-// looked up: their index is made of all that the other side has.
-const worthLookingUp = 300
-
 // crew reads the mailboxes of an account, over one connection until there is
 // much to read, and then over as many as [Options.More] gives.
 type crew struct {

@@ -326,7 +326,10 @@ func (s *scanner) read(ctx context.Context) error {
 		}
 	}
 	s.tick(s.mb.Name, mailproof.Tick{Planned: planned, PlannedBytes: plannedBytes})
-	s.lookUp = s.Twins != nil && !s.Reverify && (s.sum.Read+planned >= worthLookingUp || plannedBytes >= worthHelpOctets)
+	var err error
+	if s.lookUp, err = s.looksUp(ctx, planned, plannedBytes); err != nil {
+		return err
+	}
 	if planned >= worthHelpMessages || plannedBytes >= worthHelpOctets {
 		s.crew.help(ctx)
 	}

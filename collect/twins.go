@@ -12,11 +12,27 @@ import (
 // Twins knows messages that were fingerprinted before, and by the algorithm of
 // today. It may be used by several goroutines at once.
 type Twins interface {
+	// Count is how many messages it knows.
+	Count(ctx context.Context) (int, error)
 	// Find returns a message on record with this T0, by the number of its
 	// [mailproof.Row], and 0 where it knows none.
 	Find(ctx context.Context, t0 mailproof.Hash) (id int64, err error)
 	// Fingerprint returns the whole fingerprint of a message that was found.
 	Fingerprint(ctx context.Context, id int64) (mailproof.Fingerprint, error)
+}
+
+// worthLookingUp is how many messages there must be to read for twins to be
+// looked up: their index is made of all that the other side has.
+const worthLookingUp = 300
+
+// looksUp reports whether twins are asked for so many messages of so many octets:
+// where as much is to be read as it takes to ask, and half of it may have one.
+func (s *scanner) looksUp(ctx context.Context, messages, octets int64) (bool, error) {
+	if s.Twins == nil || s.Reverify || s.sum.Read+messages < worthLookingUp && octets < worthHelpOctets {
+		return false, nil
+	}
+	n, err := s.Twins.Count(ctx)
+	return int64(n) >= messages/2 && n > 0, recorded(err)
 }
 
 // fingerprint makes the fingerprint of a body that is there as a whole, or finds a

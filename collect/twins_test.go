@@ -21,6 +21,7 @@ type knownTwins struct {
 	record      []mailproof.Fingerprint // the first has the number 1
 	by          map[mailproof.Hash]int64
 	wrong       bool // another one than was asked for is found
+	atLeast     int  // is how many it says it knows
 	err         error
 	asked, hits int
 }
@@ -38,6 +39,8 @@ func (k *knownTwins) add(t *testing.T, body []byte) *mailproof.Fingerprint {
 	k.by[fp.Hash(mailproof.T0)] = int64(len(k.record))
 	return &k.record[len(k.record)-1]
 }
+
+func (k *knownTwins) Count(context.Context) (int, error) { return max(len(k.record), k.atLeast), k.err }
 
 func (k *knownTwins) Find(_ context.Context, t0 mailproof.Hash) (int64, error) {
 	k.mu.Lock()
@@ -141,20 +144,23 @@ func (*nobody) Begin(context.Context, mailproof.ServerInfo, []mailproof.Mailbox)
 func (*nobody) Offer(_ context.Context, _ mailproof.Message, b Body)             { _ = b.Release() }
 
 // What is known is really taken, by an octet of evidence that only the record has;
-// and not where everything is to be read anew, or where there is little to read.
+// and not where everything is to be read anew, where there is little to read, or
+// little that it could be.
 func TestTwinsAreTaken(t *testing.T) {
 	many := twinServer(t, 1, worthLookingUp)
 	for _, c := range []struct {
 		name  string
 		s     *fakeServer
 		o     func(*Options)
+		knows int
 		taken bool
 	}{
-		{"many", many, nil, true},
-		{"read anew", many, func(o *Options) { o.Reverify = true }, false},
-		{"few", twinServer(t, 1, worthLookingUp-1), nil, false},
+		{"many", many, nil, worthLookingUp / 2, true},
+		{"read anew", many, func(o *Options) { o.Reverify = true }, worthLookingUp, false},
+		{"few to read", twinServer(t, 1, worthLookingUp-1), nil, worthLookingUp, false},
+		{"few on record", many, nil, worthLookingUp/2 - 1, false},
 	} {
-		known := new(knownTwins)
+		known := &knownTwins{atLeast: c.knows}
 		known.add(t, c.s.messages["INBOX"][0].body).Detail.LeafCount = 4711
 		l, err := takeWith(t, c.s, known, c.o)
 		if err != nil {

@@ -87,12 +87,12 @@ func (t *Twins) Len() int { return len(t.index) }
 // Find returns the number of a message of which the octets have this SHA-256; 0
 // where there is none. As a fingerprint is made of the octets and of nothing else,
 // that of the one is that of the other.
-func (t *Twins) Find(_ context.Context, t0 mailproof.Hash) (id int64, err error) {
+func (t *Twins) Find(t0 mailproof.Hash) (id int64) {
 	key := keyOfTwin(t0[:])
 	if i, ok := slices.BinarySearchFunc(t.index, key, func(w twin, key twinKey) int { return w.key.compare(key) }); ok {
-		return t.index[i].id, nil
+		return t.index[i].id
 	}
-	return 0, nil
+	return 0
 }
 
 // Fingerprint returns what is recorded of a message that was found.

@@ -21,16 +21,19 @@ func (e *Engagement) twins(ctx context.Context, account string, side mailproof.S
 	return &twins{open: func() (*ledger.Twins, error) { return e.ledger.Twins(ctx, account, side) }}
 }
 
-// Find implements [collect.Twins].
-func (t *twins) Find(ctx context.Context, t0 mailproof.Hash) (int64, error) {
+// Count implements [collect.Twins]. It is asked before anything else is.
+func (t *twins) Count(context.Context) (int, error) {
 	t.once.Do(func() { t.of, t.err = t.open() })
 	if t.err != nil {
 		return 0, t.err
 	}
-	return t.of.Find(ctx, t0)
+	return t.of.Len(), nil
 }
 
-// Fingerprint implements [collect.Twins]. What it is asked for was found.
+// Find implements [collect.Twins].
+func (t *twins) Find(_ context.Context, t0 mailproof.Hash) (int64, error) { return t.of.Find(t0), nil }
+
+// Fingerprint implements [collect.Twins].
 func (t *twins) Fingerprint(ctx context.Context, id int64) (mailproof.Fingerprint, error) {
 	return t.of.Fingerprint(ctx, id)
 }
