@@ -91,6 +91,9 @@ func (b *bench) far(ctx context.Context, copies func(from, to side) (usage, erro
 // toolRow measures one tool. What it cannot do is a note, not the end.
 func (b *bench) toolRow(ctx context.Context, t tool, a, large, small corpus) row {
 	r := row{name: t.name}
+	if t.note != "" {
+		r.notes = append(r.notes, t.note)
+	}
 	failed := func(what string, err error) {
 		if err != nil {
 			r.notes = append(r.notes, fmt.Sprintf("%s: %v", what, err))

@@ -25,7 +25,8 @@ type tool struct {
 	// copies returns the command for a copy, whose state is kept in dir, so
 	// that the same command again is a differential pass.
 	copies func(dir string, from, to side) (argv []string, err error)
-	ok     []int // exit statuses that are no failure, beside 0
+	ok     []int  // exit statuses that are no failure, beside 0
+	note   string // what its figures do not tell
 }
 
 // run carries out a command and measures it. Its output is kept for the error
@@ -77,7 +78,7 @@ func flags(dir string, from, to side) []string {
 }
 
 func mailproofTool(program string) tool {
-	return tool{name: "mailproof copy", copies: func(dir string, from, to side) ([]string, error) {
+	return tool{name: "mailproof copy", note: "A again is the first pass that reads back what was sent; one with nothing to read is measured below", copies: func(dir string, from, to side) ([]string, error) {
 		return append([]string{program, "copy"}, flags(dir, from, to)...), nil
 	}}
 }
