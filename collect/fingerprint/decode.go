@@ -80,39 +80,36 @@ func (d *base64Decoder) decode(dst, b []byte) (out []byte, bad bool) {
 	return dst, bad
 }
 
-// decodeQuads decodes whole groups of four as far as they are clean.
+// decodeQuads decodes whole groups of four as far as they are clean, two at a
+// time as long as there are two.
 func decodeQuads(dst, b []byte) (out []byte, taken int) {
 	need := len(b)/4*3 + 8 // the last store is of eight octets, six of which count
 	if cap(dst)-len(dst) < need {
 		dst = append(dst, make([]byte, need)...)[:len(dst)]
 	}
 	p := dst[len(dst):cap(dst)]
-	n := 0
-	for len(b) >= 8 && len(p) >= 8 {
-		q := b[:8]
-		v := b64Place[0][q[0]] | b64Place[1][q[1]] | b64Place[2][q[2]] | b64Place[3][q[3]]
-		w := b64Place[0][q[4]] | b64Place[1][q[5]] | b64Place[2][q[6]] | b64Place[3][q[7]]
+	n, i := 0, 0
+	for i <= len(b)-8 && n <= len(p)-8 {
+		q := b[i : i+8]
+		v := uint64(b64Place[0][q[0]] | b64Place[1][q[1]] | b64Place[2][q[2]] | b64Place[3][q[3]])
+		w := uint64(b64Place[0][q[4]] | b64Place[1][q[5]] | b64Place[2][q[6]] | b64Place[3][q[7]])
 		if (v|w)>>31 != 0 {
 			break
 		}
-		binary.BigEndian.PutUint64(p, uint64(v)<<40|uint64(w)<<16)
-		p = p[6:]
+		binary.BigEndian.PutUint64(p[n:n+8], v<<40|w<<16)
 		n += 6
-		taken += 8
-		b = b[8:]
+		i += 8
 	}
-	for len(b) >= 4 {
-		v := b64Place[0][b[0]] | b64Place[1][b[1]] | b64Place[2][b[2]] | b64Place[3][b[3]]
+	for ; i <= len(b)-4; i += 4 {
+		q := b[i : i+4]
+		v := b64Place[0][q[0]] | b64Place[1][q[1]] | b64Place[2][q[2]] | b64Place[3][q[3]]
 		if v>>31 != 0 {
 			break
 		}
-		p[0], p[1], p[2] = byte(v>>16), byte(v>>8), byte(v)
-		p = p[3:]
+		p[n], p[n+1], p[n+2] = byte(v>>16), byte(v>>8), byte(v)
 		n += 3
-		taken += 4
-		b = b[4:]
 	}
-	return dst[:len(dst)+n], taken
+	return dst[:len(dst)+n], i
 }
 
 // end appends the octets of a group that is not full: at padding, or at the

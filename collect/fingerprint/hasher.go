@@ -242,7 +242,7 @@ func (h *Hasher) add(e element, size int64) {
 	m := &h.messages[len(h.messages)-1]
 	m.set = append(m.set, e)
 	m.size += size
-	h.seq.write(e.whole[:])
+	h.seq.writeHash(e.whole)
 }
 
 // note lists a leaf in the detail and returns its place; -1 if the list is

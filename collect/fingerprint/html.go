@@ -74,24 +74,33 @@ func (v *visible) markup() int {
 		v.noTag = true
 		return 0
 	}
-	name := tagName(s[1:end])
+	// The name goes to the tail, and from there again if it does not count.
+	before := len(v.tail)
+	v.tail = appendTagName(v.tail, s[1:end])
+	name := v.tail[before:]
 	for i, h := range hidden {
 		if string(name) == h && !v.noClose[i] {
 			if n := closing(s[end+1:], h); n >= 0 {
+				v.tail = v.tail[:before]
 				return end + 1 + n
 			}
 			v.noClose[i] = true
 		}
 	}
-	if len(name) > 0 && string(name) != "meta" && len(v.tail) < 4096 {
-		v.tail = append(append(v.tail, name...), ' ')
+	if len(name) > 0 && string(name) != "meta" && before < maxTail {
+		v.tail = append(v.tail, ' ')
+	} else {
+		v.tail = v.tail[:before]
 	}
 	return end + 1
 }
 
-// tagName returns the lower-case name of a tag, "/p" for an end tag; nothing
-// for a declaration.
-func tagName(s []byte) []byte {
+// maxTail is the length from which no more names of tags are kept.
+const maxTail = 4096
+
+// appendTagName appends the lower-case name of a tag, "/p" for an end tag;
+// nothing for a declaration.
+func appendTagName(dst, s []byte) []byte {
 	n := 0
 	if len(s) > 0 && s[0] == '/' {
 		n = 1
@@ -99,7 +108,13 @@ func tagName(s []byte) []byte {
 	for n < len(s) && (isLetter(s[n]) || s[n] >= '0' && s[n] <= '9' || s[n] == ':' || s[n] == '-') {
 		n++
 	}
-	return bytes.ToLower(s[:n])
+	for _, c := range s[:n] {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // closing returns the length of s up to and with the end tag of the element;

@@ -91,6 +91,12 @@ func (d *digest) writeByte(c byte) {
 	d.buf = append(d.buf, c)
 }
 
+// writeHash is write for a value that need not leave the stack for it.
+func (d *digest) writeHash(h mailproof.Hash) {
+	d.room(len(h))
+	d.buf = append(d.buf, h[:]...)
+}
+
 // writeLines writes lines with LF as their line end.
 func (d *digest) writeLines(r run) {
 	start := 0

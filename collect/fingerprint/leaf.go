@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
 	"strings"
@@ -125,12 +126,17 @@ func (l *leaf) decode(b []byte, first, last bool) {
 
 // flush looks at the decoded octets.
 func (l *leaf) flush() {
-	b := l.out
-	if len(b) == 0 {
+	if len(l.out) == 0 {
 		return
 	}
+	l.octets.write(l.out)
+	l.look()
+}
+
+// look is flush but for the hash of the octets.
+func (l *leaf) look() {
+	b := l.out
 	l.out = b[:0]
-	l.octets.write(b)
 	l.prefix(b)
 	if l.blank {
 		l.blank = len(bytes.TrimLeft(b, " \t\r\n")) == 0
@@ -350,8 +356,7 @@ func (l *leaf) end() (canonical, mailproof.LeafDigest) {
 			l.m.anomalies |= mailproof.AnomalyBadEncoding
 		}
 	}
-	l.flush()
-	octets := l.octets.sum()
+	octets := l.endOctets()
 	c := canonical{content: octets, size: l.size}
 	switch {
 	case l.kind != kindData && !l.long:
@@ -366,6 +371,18 @@ func (l *leaf) end() (canonical, mailproof.LeafDigest) {
 		NonASCII: l.nonASCII, Squeezed: l.squeezed, Letters: l.letters,
 	}
 	return c, d
+}
+
+// endOctets looks at the last of the decoded octets and returns the hash of all. Of
+// most leaves the last are all.
+func (l *leaf) endOctets() mailproof.Hash {
+	if l.size > 0 || len(l.out) == 0 {
+		l.flush()
+		return l.octets.sum()
+	}
+	octets := mailproof.Hash(sha256.Sum256(l.out))
+	l.look()
+	return octets
 }
 
 // typeName is a media type as the detail has it. It is a string of its own, not a

@@ -243,8 +243,7 @@ func (s *splitter) sign(b []byte, first bool, quoted int) {
 }
 
 func (s *splitter) endSigned() {
-	sum := s.m.signedOne.sum()
-	s.m.signed.write(sum[:])
+	s.m.signed.writeHash(s.m.signedOne.sum())
 	s.m.hasSigned, s.m.signing, s.signing = true, false, -1
 }
 
@@ -288,7 +287,7 @@ func (s *splitter) endRegion(which byte) {
 		return
 	}
 	s.m.extra.writeByte(which)
-	s.m.extra.write(c.content[:])
+	s.m.extra.writeHash(c.content)
 	s.m.hasExtra = true
 }
 
