@@ -126,6 +126,7 @@ func (inv *Inventory) rows(ctx context.Context, by mailproof.Tier, emit func(*ma
 		})
 	}
 	sorter := newSorter(by)
+	sorter.grow(inv.present())
 	defer func() { err = errors.Join(err, sorter.close()) }()
 	err = inv.eachMailbox(ctx, inv.refs, inv.view.ofMailbox(inv.view.rowColumns, ""), func(row scanFunc) error {
 		if err := d.scan(row); err != nil || d.state != mailproof.Read {
@@ -140,6 +141,14 @@ func (inv *Inventory) rows(ctx context.Context, by mailproof.Tier, emit func(*ma
 		d.record, d.state, d.reason = *r, mailproof.Read, ""
 		return d.finish(ctx, emit)
 	})
+}
+
+// present is how many messages the mailboxes are said to hold.
+func (inv *Inventory) present() (n int64) {
+	for i := range inv.refs {
+		n += inv.refs[i].scan.Present
+	}
+	return n
 }
 
 // errEnough ends a query whose reader wants no more.
@@ -259,4 +268,13 @@ func (d *detailDecoder) message(ctx context.Context, scan scanFunc, m *mailproof
 }
 
 // Close gives the snapshot free.
-func (inv *Inventory) Close() error { return inv.r.close() }
+func (inv *Inventory) Close() error {
+	if inv.present() >= manyMessages {
+		inv.r.forget()
+	}
+	return inv.r.close()
+}
+
+// manyMessages is how many messages an inventory has that fills the cache of
+// its connection.
+const manyMessages = 5000

@@ -55,6 +55,12 @@ func (r *reader) close() error {
 	return errors.Join(explain(r.path, errors.Join(append(errs, err)...)), r.conn.Close())
 }
 
+// forget gives back the cache of a connection that has read a lot, front to
+// back: the next to use it looks for something else.
+func (r *reader) forget() {
+	_, _ = r.conn.ExecContext(context.Background(), "PRAGMA shrink_memory") // what cannot be given back is kept
+}
+
 func (l *Ledger) snapshot(ctx context.Context, f func(*reader) error) (err error) {
 	r, err := l.newReader(ctx)
 	if err != nil {

@@ -41,6 +41,12 @@ const (
 
 func newSorter(tier mailproof.Tier) *sorter { return &sorter{tier: tier, length: runLength} }
 
+// grow makes room for about n records at once, as far as a run goes: room that
+// doubles leaves as much behind.
+func (s *sorter) grow(n int64) {
+	s.held = slices.Grow(s.held, int(min(max(n, 0), int64(s.length))))
+}
+
 // add takes a copy of a record that has a hash of the tier; others it passes
 // over.
 func (s *sorter) add(r *record) error {

@@ -62,6 +62,7 @@ func (l *Ledger) VerifyChain(ctx context.Context, progress func(done, total int)
 	}
 	v := &Verification{Links: len(links), roots: map[[sha256.Size]byte]bool{}}
 	err = l.snapshot(ctx, func(r *reader) error {
+		defer r.forget()
 		c := &verifier{r: r, v: v, names: map[int64]string{}}
 		if err := r.each(ctx, "SELECT id, name FROM account", nil, func(row scanFunc) error {
 			var id int64

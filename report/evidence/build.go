@@ -20,8 +20,8 @@ import (
 // Contents is what a bundle is made of. Accounts and folders may come in any
 // order; the messages of a folder ascend by UID.
 //
-// Both sides and the verdicts are read at the same time: Accounts, Inventory and
-// Verdicts are called from several goroutines at once. So are Exception and
+// Accounts, Inventory and Verdicts are called from several goroutines at once, as
+// two of both sides and the verdicts are read at a time. So are Exception and
 // Records, once all of those have returned.
 type Contents interface {
 	Accounts(ctx context.Context) ([]string, error)

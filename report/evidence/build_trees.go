@@ -50,7 +50,7 @@ func (b *builder) newTree(name string) (*treeWriter, error) {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	w := &treeWriter{namer: names, name: name, file: f, sum: sha256.New()}
-	w.out = bufio.NewWriterSize(io.MultiWriter(f, w.sum), 1<<20)
+	w.out = bufio.NewWriterSize(io.MultiWriter(f, w.sum), 128<<10)
 	return w, nil
 }
 
@@ -99,19 +99,13 @@ type verdicts struct {
 	marks                   [2]string // files of what they are joined with
 }
 
-// buildSides writes the trees of both sides and takes the verdicts, all at the
-// same time.
+// buildSides writes the trees of both sides and takes the verdicts. Two of the
+// three are done at a time: each reads the ledger with memory of its own. The
+// verdicts take the longest and come first.
 func (b *builder) buildSides(ctx context.Context) (*verdicts, error) {
 	v := &verdicts{byDestination: newSorter(b.work, b.runSize), bySource: newSorter(b.work, b.runSize)}
-	var sides [2]written
 	g, within := errgroup.WithContext(ctx)
-	for i, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
-		v.marks[i] = filepath.Join(b.work, "marks-"+side.String())
-		g.Go(func() (err error) {
-			sides[i], err = b.inventories(within, side, v.marks[i])
-			return err
-		})
-	}
+	g.SetLimit(2)
 	g.Go(func() error {
 		names, err := b.newNamer()
 		if err != nil {
@@ -120,6 +114,14 @@ func (b *builder) buildSides(ctx context.Context) (*verdicts, error) {
 		m := &verdictMaker{namer: names, to: v}
 		return b.from.Verdicts(within, m.take)
 	})
+	var sides [2]written
+	for i, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
+		v.marks[i] = filepath.Join(b.work, "marks-"+side.String())
+		g.Go(func() (err error) {
+			sides[i], err = b.inventories(within, side, v.marks[i])
+			return err
+		})
+	}
 	if err := g.Wait(); err != nil {
 		return v, err
 	}
@@ -162,7 +164,7 @@ func (b *builder) inventories(ctx context.Context, side mailproof.Side, marks st
 		return out, fmt.Errorf("seal: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	s := &sideWriter{treeWriter: w, mark: bufio.NewWriterSize(f, 256<<10), step: b.step}
+	s := &sideWriter{treeWriter: w, mark: bufio.NewWriterSize(f, 64<<10), step: b.step}
 	accounts, err := b.from.Accounts(ctx)
 	if err != nil {
 		return out, err
@@ -337,7 +339,7 @@ func openMarks(path string) (*markReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	r := &markReader{in: bufio.NewReaderSize(f, 256<<10), file: f}
+	r := &markReader{in: bufio.NewReaderSize(f, 64<<10), file: f}
 	return r, r.next()
 }
 

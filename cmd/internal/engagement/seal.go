@@ -389,6 +389,7 @@ func (x *sealing) passes(ctx context.Context, passes []mailproof.Pass) ([]eviden
 // Report renders the report with the roots in it. What is not full names
 // nobody.
 func (x *sealing) Report(_ context.Context, dir string, c evidence.Citation) error {
+	x.e.tidy(true) // the sorts are over, and the PDF takes as much again
 	d := x.document
 	d.Evidence = report.Evidence{Bundle: c.Bundle, KeyFingerprint: c.Fingerprint}
 	for _, r := range c.Roots {
