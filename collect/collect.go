@@ -139,6 +139,10 @@ type Options struct {
 	// not read. Nil leaves out none.
 	Omit     func(mailproof.Metadata) bool
 	Progress mailproof.Progress
+	// Written reports whether something was sent to a mailbox since it was read
+	// last: that its server says nothing of it is no reason to leave it unread. Nil:
+	// nothing was, to any.
+	Written func(mailbox string) bool
 	// Twins are asked for the fingerprint of a message before it is made, where
 	// there is much to read; nil, or with Reverify: all are made.
 	Twins Twins

@@ -56,21 +56,28 @@ type bulkRememberer interface {
 	RecordUnchanged(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, found []mailproof.MailboxScan) (present map[string]int64, err error)
 }
 
-// mayBeUnchanged reports whether the pass may leave mailboxes unread in which
-// nothing has happened.
-func (p *pass) mayBeUnchanged() bool { return !p.Reverify && p.Depth == mailproof.DepthFull }
+// mayBeUnchanged reports whether the pass may leave a mailbox unread in which
+// nothing has happened. Of one that was written to something has: a server that
+// says otherwise tells what it knew before, as states that come from a cache or
+// from another of its machines do.
+func (p *pass) mayBeUnchanged(mailbox string) bool {
+	return p.readsChanges() && (p.Written == nil || !p.Written(mailbox))
+}
+
+// readsChanges reports whether the pass leaves anything unread that is known.
+func (p *pass) readsChanges() bool { return !p.Reverify && p.Depth == mailproof.DepthFull }
 
 // skipUnchanged records the mailboxes in which nothing has happened by what the
 // server said of them with their names, and returns the others. See
 // [pass.unchanged] for what is asked of a server.
 func (p *pass) skipUnchanged(ctx context.Context, mailboxes []mailproof.Mailbox) (rest []mailproof.Mailbox, err error) {
 	rec, can := p.rec.(bulkRememberer)
-	if !can || !p.mayBeUnchanged() || p.stopped() {
+	if !can || !p.readsChanges() || p.stopped() {
 		return mailboxes, nil
 	}
 	var found []mailproof.MailboxScan
 	for _, mb := range mailboxes {
-		if state, told := p.states[mb.Name]; told && state.HighestModSeq != 0 && !mb.NoSelect && !p.excludes(mb) {
+		if state, told := p.states[mb.Name]; told && state.HighestModSeq != 0 && !mb.NoSelect && !p.excludes(mb) && p.mayBeUnchanged(mb.Name) {
 			found = append(found, mailproof.MailboxScan{Mailbox: mb, Before: state})
 		}
 	}
@@ -107,7 +114,7 @@ func (p *pass) excludes(mb mailproof.Mailbox) bool {
 // messages.
 func (p *pass) unchanged(ctx context.Context, w MailboxRecorder, mb mailproof.Mailbox, before mailproof.MailboxState) (scan mailproof.MailboxScan, ok bool, err error) {
 	r, can := w.(rememberer)
-	if !can || !p.mayBeUnchanged() || before.HighestModSeq == 0 {
+	if !can || !p.mayBeUnchanged(mb.Name) || before.HighestModSeq == 0 {
 		return scan, false, nil
 	}
 	present, ok, err := r.Unchanged(ctx)

@@ -231,17 +231,21 @@ func (a *Account) statusItems(b *mailbox, items []string) []string {
 		}
 		return n
 	}
+	state := mailproof.MailboxState{UIDValidity: b.validity, UIDNext: b.uidNext, Exists: uint32(len(b.messages)), HighestModSeq: b.modseq}
+	if hook := a.server.opts.OnState; hook != nil {
+		state = hook(a.user, b.name, state)
+	}
 	for _, item := range items {
 		var value any
 		switch item {
 		case "MESSAGES":
-			value = len(b.messages)
+			value = state.Exists
 		case "RECENT":
 			value = 0
 		case "UIDNEXT":
-			value = b.uidNext
+			value = state.UIDNext
 		case "UIDVALIDITY":
-			value = b.validity
+			value = state.UIDValidity
 		case "UNSEEN":
 			value = count(func(m *message) bool { return !m.flags.Has(`\Seen`) })
 		case "DELETED":
@@ -253,7 +257,7 @@ func (a *Account) statusItems(b *mailbox, items []string) []string {
 			}
 			value = size
 		case "HIGHESTMODSEQ":
-			value = b.modseq
+			value = state.HighestModSeq
 		case "APPENDLIMIT":
 			value = a.server.appendLimit()
 		default:

@@ -70,6 +70,9 @@ type Options struct {
 	// is not yet sent. ErrCut cuts the connection there: the client never
 	// learns that they arrived. Other errors mean nothing.
 	OnStored func(account, mailbox string, messages int) error
+	// OnState sees what STATUS, and LIST with STATUS, tell of a mailbox, and returns
+	// what is told in its place.
+	OnState func(account, mailbox string, state mailproof.MailboxState) mailproof.MailboxState
 	// OnFetch sees each body before it is sent and returns what is sent in its
 	// place: raw itself, or another slice. After an error the message is left
 	// out of the response and the command ends with NO and the error's text.

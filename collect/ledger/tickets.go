@@ -175,3 +175,48 @@ func (l *Ledger) Relisted(ctx context.Context, key mailproof.MessageKey, since m
 		[]any{sideText(key.Side), key.Mailbox, int64(key.UIDValidity), int64(key.UID), key.Account, int64(since)}, func(row scanFunc) error { return row(&relisted) })
 	return relisted, err
 }
+
+// WrittenUnread returns those of the accounts whose destination was read once, and
+// not since a pass sent something there, or was about to.
+func (l *Ledger) WrittenUnread(ctx context.Context, accounts []string) (map[string]bool, error) {
+	wanted := map[string]bool{}
+	for _, name := range accounts {
+		wanted[name] = true
+	}
+	type reading struct {
+		name string
+		pass mailproof.PassID
+	}
+	late, first := map[int64]reading{}, mailproof.PassID(0)
+	unread := map[string]bool{}
+	err := l.snapshot(ctx, func(r *reader) error {
+		// A pass that had nothing to do for an account is among these, too.
+		err := r.each(ctx, `SELECT a.id, a.name, s.pass FROM (SELECT account, max(pass) AS pass FROM copy_account GROUP BY account) c JOIN account a ON a.id = c.account
+			JOIN (SELECT account, max(pass) AS pass FROM scan WHERE side = 'destination' GROUP BY account) s ON s.account = c.account WHERE c.pass > s.pass`, nil, func(row scanFunc) error {
+			var id int64
+			var of reading
+			if err := row(&id, &of.name, &of.pass); err != nil || !wanted[of.name] {
+				return err
+			}
+			if late[id] = of; first == 0 || of.pass < first {
+				first = of.pass
+			}
+			return nil
+		})
+		if err != nil || len(late) == 0 {
+			return err
+		}
+		return r.each(ctx, "SELECT account, max(pass) FROM step WHERE pass > ? GROUP BY account", []any{int64(first)}, func(row scanFunc) error {
+			var id int64
+			var sent mailproof.PassID
+			if err := row(&id, &sent); err != nil {
+				return err
+			}
+			if of, ok := late[id]; ok && sent > of.pass {
+				unread[of.name] = true
+			}
+			return nil
+		})
+	})
+	return unread, err
+}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -152,4 +153,45 @@ func TestUnchanged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An account was written to and not read where a pass sent something since the
+// last reading of its destination, and not where one had nothing to send.
+func TestWrittenUnread(t *testing.T) {
+	l := openBench(t)
+	ctx := t.Context()
+	want := func(when string, names ...string) {
+		t.Helper()
+		got := must[map[string]bool](t)(l.WrittenUnread(ctx, []string{"anna", "bob", "carl"}))
+		if g := slices.Sorted(maps.Keys(got)); !slices.Equal(g, names) {
+			t.Errorf("%s: %q, want %q", when, g, names)
+		}
+	}
+	copied := func(pass mailproof.PassID, account string) {
+		step := mailproof.Step{Kind: mailproof.AppendMessage, Account: account, Target: "INBOX", Source: mailproof.MessageKey{Side: mailproof.Source, Account: account, Mailbox: "INBOX", UIDValidity: 1, UID: 1}}
+		must[[]int64](t)(l.IntendAll(ctx, pass, []mailproof.Step{step}))
+	}
+	for _, account := range []string{"anna", "bob", "dora"} {
+		load(t, l, account, mailproof.Source, 1)
+		load(t, l, account, mailproof.Destination, 1)
+	}
+	load(t, l, "carl", mailproof.Source, 1) // whose destination nobody has read
+	want("read")
+	pass := begin(t, l, mailproof.CopyPass)
+	for _, account := range []string{"anna", "bob", "carl", "dora"} {
+		ok(t, l.BeginCopy(ctx, pass, account))
+	}
+	want("nothing was sent")
+	for _, account := range []string{"anna", "carl", "dora"} {
+		copied(pass, account)
+	}
+	want("about to be sent", "anna")
+	copied(begin(t, l, mailproof.CopyPass), "bob")
+	want("and another", "anna", "bob")
+	load(t, l, "anna", mailproof.Source, 1)
+	want("the source was read", "anna", "bob")
+	load(t, l, "anna", mailproof.Destination, 1)
+	want("read again", "bob")
+	ok(t, l.BeginCopy(ctx, begin(t, l, mailproof.CopyPass), "anna"))
+	want("nothing was sent since", "bob")
 }

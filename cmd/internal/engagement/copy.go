@@ -203,7 +203,7 @@ func (e *Engagement) copyOne(ctx context.Context, a Account, pass mailproof.Pass
 		if err != nil {
 			return err
 		}
-		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused}, wanted, o)
+		sum, err = transfer.Run(ctx, src, dst, journal{e.ledger, &e.refused, &e.sent}, wanted, o)
 		return err
 	})
 	// Only a copy that carried out its whole plan is a base that later changes
@@ -289,13 +289,60 @@ func (e *Engagement) sending(ctx context.Context, a Account, pass mailproof.Pass
 	}, err
 }
 
+// targets remembers the destination mailboxes that were sent to: by this run, or
+// perhaps by one before it that did not come to the reading of them.
+type targets struct {
+	mu     sync.Mutex
+	sent   map[string]map[string]bool // by account
+	before map[string]bool            // accounts of which any mailbox may be one; nil: not looked up
+}
+
+func (t *targets) note(steps []mailproof.Step) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range steps {
+		of := t.sent[s.Account]
+		if of == nil {
+			if of = map[string]bool{}; t.sent == nil {
+				t.sent = map[string]map[string]bool{}
+			}
+			t.sent[s.Account] = of
+		}
+		of[s.Target] = true
+	}
+}
+
+// sentTo reports which mailboxes of an account were, or may have been, sent to.
+func (e *Engagement) sentTo(ctx context.Context, account string) (func(mailbox string) bool, error) {
+	t := &e.sent
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.before == nil {
+		names := make([]string, len(e.Accounts))
+		for i, a := range e.Accounts {
+			names[i] = a.Name
+		}
+		var err error
+		if t.before, err = e.ledger.WrittenUnread(ctx, names); err != nil {
+			return nil, err
+		}
+	}
+	return func(mailbox string) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.before[account] || t.sent[account][mailbox]
+	}, nil
+}
+
 // journal lends the ledger to the transfer room.
 type journal struct {
 	ledger  *ledger.Ledger
 	refused *refusals
+	sent    *targets
 }
 
 func (j journal) Intend(ctx context.Context, pass mailproof.PassID, steps []mailproof.Step) ([]int64, error) {
+	j.sent.note(steps)
 	return j.ledger.IntendAll(ctx, pass, steps)
 }
 

@@ -188,6 +188,7 @@ type Engagement struct {
 	ledger  *ledger.Ledger
 	rules   diff.Rules
 	refused refusals
+	sent    targets
 	wrong   wrongLogins
 	lines   lines
 	budgets budgets

@@ -313,7 +313,7 @@ func (t *sourceTap) open(ctx context.Context) error {
 		return err
 	}
 	t.close = done
-	t.sender = transfer.NewSender(ctx, dst, journal{t.e.ledger, &t.e.refused}, o)
+	t.sender = transfer.NewSender(ctx, dst, journal{t.e.ledger, &t.e.refused, &t.e.sent}, o)
 	for _, s := range steps {
 		if err := t.sender.Do(ctx, s); err != nil {
 			return err

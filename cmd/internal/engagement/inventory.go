@@ -99,6 +99,11 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 	}
 	defer done()
 	o.Progress.Add(r.limits(ctx, mailproof.Tick{Kind: mailproof.InventoryPass, Side: o.Side, Account: a.Name}))
+	if o.Side == mailproof.Destination {
+		if o.Written, err = e.sentTo(ctx, a.Name); err != nil {
+			return collect.Summary{}, err
+		}
+	}
 	if o.Side == mailproof.Source {
 		omitted, err := e.omit(ctx, a.Name, r)
 		if err != nil {

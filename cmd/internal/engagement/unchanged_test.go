@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -205,6 +206,65 @@ func recordedOf(t *testing.T, l *ledger.Ledger) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%s %d %s %s %d %v %x", boxes[row.Mailbox].Name, row.UID, row.Flags, row.InternalDate.UTC(), row.Size, row.State, row.Hashes[0][:4]))
 	}
 	return lines
+}
+
+// A destination that tells of its mailboxes what it knew before the copy, as one
+// does whose states come from a cache, is read all the same where something was
+// sent: nothing is sent twice, and nothing is missing.
+func TestStaleStates(t *testing.T) {
+	told := map[string]mailproof.MailboxState{}
+	var mu sync.Mutex
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{OnState: func(_, mailbox string, state mailproof.MailboxState) mailproof.MailboxState {
+		mu.Lock()
+		defer mu.Unlock()
+		if _, known := told[mailbox]; !known {
+			told[mailbox] = state
+		}
+		return told[mailbox]
+	}})
+	src, dst := w.source.Account("anna"), w.destination.Account("anna")
+	dst.Append("INBOX", messageOf(100), nil, time.Unix(1_600_000_000, 0))
+	w.run(nil)
+	for pass := range 3 {
+		for i := range 3 {
+			src.Append("INBOX", messageOf(3*pass+i), nil, time.Unix(1_700_000_000, 0))
+		}
+		if c := w.run(nil); c.Totals.Missing != 0 || c.Totals.Extra != 1 || c.Totals.DuplicateSurplus != 0 {
+			t.Errorf("run %d: %+v", pass, c.Totals)
+		}
+		if n := len(dst.Messages("INBOX")); n != 4+3*pass {
+			t.Errorf("run %d: %d messages on the destination, want %d", pass, n, 4+3*pass)
+		}
+	}
+}
+
+// So it is where the process that sent something ended before it read it back.
+func TestStaleStatesAfterACrash(t *testing.T) {
+	var stale *mailproof.MailboxState
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{OnState: func(_, mailbox string, state mailproof.MailboxState) mailproof.MailboxState {
+		if stale != nil && mailbox == "INBOX" {
+			return *stale
+		}
+		return state
+	}})
+	w.run(nil)
+	w.source.Account("anna").Append("INBOX", messageOf(1), nil, time.Unix(1_700_000_000, 0))
+	w.with(nil, func(e *Engagement) {
+		if err := e.inventories(t.Context(), Observer{}); err != nil {
+			t.Fatal(err)
+		}
+		_, scans, _, err := e.ledger.LatestScan(t.Context(), "anna", mailproof.Destination)
+		if err != nil || scans[0].Name != "INBOX" {
+			t.Fatal(scans, err)
+		}
+		stale = &scans[0].After
+		if res, err := e.Copy(t.Context()); err != nil || res.Summary.Appended != 1 {
+			t.Fatal(res, err)
+		}
+	})
+	if c := w.run(nil); c.Totals.Identical != 1 || len(w.destination.Account("anna").Messages("INBOX")) != 1 {
+		t.Errorf("%+v", c.Totals)
+	}
 }
 
 // Whatever happens to an account between two passes, a pass that leaves unasked
