@@ -25,7 +25,8 @@
 // A mailbox in which nothing has happened since an earlier pass read all of it is
 // recorded as read without any of that, where the server proves it: by the same
 // UIDVALIDITY, UIDNEXT, EXISTS and HIGHESTMODSEQ (RFC 7162), told when it is opened
-// or, with the names of all mailboxes, by LIST-STATUS (RFC 5819).
+// or, with the names of all mailboxes, by LIST-STATUS (RFC 5819), if one of them is
+// found so when it is opened.
 //
 // A message that cannot be read is recorded as unreadable, with the reason,
 // and the pass goes on; so is a mailbox that cannot be opened. Only a

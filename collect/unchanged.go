@@ -52,8 +52,9 @@ type rememberer interface {
 type bulkRememberer interface {
 	// RecordUnchanged records those of the mailboxes of which [rememberer] would
 	// say so in the state that they were found in (Before): as opened, read in
-	// full and ended. It returns the number of messages of each, by name.
-	RecordUnchanged(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, found []mailproof.MailboxScan) (present map[string]int64, err error)
+	// full and ended. It returns the number of messages of each, by name. Where
+	// there are any, believed is asked first, and none is recorded if it says no.
+	RecordUnchanged(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, found []mailproof.MailboxScan, believed func([]mailproof.MailboxScan) bool) (present map[string]int64, err error)
 }
 
 // mayBeUnchanged reports whether the pass may leave a mailbox unread in which
@@ -84,7 +85,7 @@ func (p *pass) skipUnchanged(ctx context.Context, mailboxes []mailproof.Mailbox)
 	if len(found) == 0 {
 		return mailboxes, nil
 	}
-	present, err := rec.RecordUnchanged(ctx, p.Pass, p.Account, p.Side, found)
+	present, err := rec.RecordUnchanged(ctx, p.Pass, p.Account, p.Side, found, func(same []mailproof.MailboxScan) bool { return p.believes(ctx, same) })
 	if err != nil {
 		return nil, recorded(err)
 	}
@@ -98,6 +99,21 @@ func (p *pass) skipUnchanged(ctx context.Context, mailboxes []mailproof.Mailbox)
 		p.sum.Messages += n
 	}
 	return rest, nil
+}
+
+// believes reports whether what a server told of mailboxes with their names is so.
+// Some take it from a list that they do not always keep up to date, and tell the
+// truth when a mailbox is opened. So one of those in which nothing is said to have
+// happened is: the inbox, where mail arrives, if it is among them.
+func (p *pass) believes(ctx context.Context, same []mailproof.MailboxScan) bool {
+	witness := &same[0]
+	for i := range same {
+		if same[i].IsInbox() {
+			witness = &same[i]
+		}
+	}
+	state, err := p.src.Examine(ctx, witness.Name)
+	return err == nil && state == witness.Before // else each is opened, and fails by itself
 }
 
 func (p *pass) excludes(mb mailproof.Mailbox) bool {

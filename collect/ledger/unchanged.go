@@ -40,8 +40,8 @@ func (w *MailboxWriter) Unchanged(ctx context.Context) (present int64, ok bool, 
 // they were found, as the scan before left them, as [MailboxWriter.Unchanged] has
 // it: opened and ended at once, read in full. It returns how many messages each
 // holds, by name. What is not among them has to be read; nothing of it is
-// recorded.
-func (l *Ledger) RecordUnchanged(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, found []mailproof.MailboxScan) (present map[string]int64, err error) {
+// recorded. Nothing at all is, where there is any such and believed says no.
+func (l *Ledger) RecordUnchanged(ctx context.Context, pass mailproof.PassID, account string, side mailproof.Side, found []mailproof.MailboxScan, believed func([]mailproof.MailboxScan) bool) (present map[string]int64, err error) {
 	present = map[string]int64{}
 	var same []mailproof.MailboxScan
 	err = l.snapshot(ctx, func(r *reader) error {
@@ -75,7 +75,7 @@ func (l *Ledger) RecordUnchanged(ctx context.Context, pass mailproof.PassID, acc
 		}
 		return nil
 	})
-	if err != nil || len(same) == 0 {
+	if err != nil || len(same) == 0 || !believed(same) {
 		return nil, err
 	}
 	err = l.write(ctx, committed, len(same), func(t *tx) error {

@@ -167,19 +167,25 @@ func (f forgetful) BeginMailbox(ctx context.Context, pass mailproof.PassID, acco
 	return struct{ collect.MailboxRecorder }{w}, err
 }
 
-// counting counts how often a mailbox is opened.
+// counting counts how often a mailbox is opened, but for the one that is opened
+// first to see whether the server tells the truth.
 type counting struct {
 	*imapconn.Reader
 	opened int
+	begun  bool
 }
 
 func (c *counting) Open(ctx context.Context, mailbox string, told mailproof.MailboxState) (mailproof.MailboxState, error) {
 	c.opened++
+	c.begun = true
 	return c.Reader.Open(ctx, mailbox, told)
 }
 
 func (c *counting) Examine(ctx context.Context, mailbox string) (mailproof.MailboxState, error) {
-	c.opened++
+	if c.begun {
+		c.opened++
+	}
+	c.begun = true
 	return c.Reader.Examine(ctx, mailbox)
 }
 
@@ -235,6 +241,40 @@ func TestStaleStates(t *testing.T) {
 		if n := len(dst.Messages("INBOX")); n != 4+3*pass {
 			t.Errorf("run %d: %d messages on the destination, want %d", pass, n, 4+3*pass)
 		}
+	}
+}
+
+// A source that tells of its mailboxes what it knew when they were read last is not
+// believed where the inbox shows that mail has come: in whichever folder it is.
+func TestStaleSource(t *testing.T) {
+	frozen := map[string]mailproof.MailboxState{}
+	freeze := false
+	var mu sync.Mutex
+	w := newBetween(t, imapmem.Options{OnState: func(_, mailbox string, state mailproof.MailboxState) mailproof.MailboxState {
+		mu.Lock()
+		defer mu.Unlock()
+		if freeze {
+			return frozen[mailbox]
+		}
+		frozen[mailbox] = state
+		return state
+	}}, imapmem.Options{})
+	src := w.source.Account("anna")
+	for i, folder := range []string{"Archive", "INBOX", "Work"} {
+		src.Append(folder, messageOf(i), nil, time.Unix(1_700_000_000, 0))
+	}
+	w.run(nil)
+	w.run(nil)
+	freeze = true
+	src.ResetActivity()
+	w.run(nil)
+	if n := src.Activity().Commands["EXAMINE"]; n != 1 {
+		t.Errorf("%d mailboxes were opened of a source in which nothing happened, want 1", n)
+	}
+	src.Append("INBOX", messageOf(3), nil, time.Unix(1_700_000_000, 0))
+	src.Append("Work", messageOf(4), nil, time.Unix(1_700_000_000, 0))
+	if c := w.run(nil); c.Totals.Identical != 5 || w.verdictOf(c) != mailproof.Complete {
+		t.Errorf("%+v", c.Totals)
 	}
 }
 
