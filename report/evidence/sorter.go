@@ -36,7 +36,7 @@ type ref struct{ piece, at, key, end uint32 }
 
 const (
 	// defaultRun is the memory of one sorter's run in octets.
-	defaultRun = 48 << 20
+	defaultRun = 8 << 20
 	// pieceSize is the size of a piece of the arena; a record that is longer has
 	// a piece of its own.
 	pieceSize = 256 << 10
@@ -95,7 +95,7 @@ func (s *sorter) spill() (err error) {
 		return fmt.Errorf("sort: %w", err)
 	}
 	s.runs = append(s.runs, f)
-	w := bufio.NewWriterSize(f, 256<<10)
+	w := bufio.NewWriterSize(f, 64<<10)
 	var head [2 * binary.MaxVarintLen64]byte
 	for _, r := range s.refs {
 		n := binary.PutUvarint(head[:], uint64(r.key-r.at))
@@ -138,7 +138,7 @@ func (s *sorter) each(f func(key, value []byte) error) error {
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return fmt.Errorf("sort: %w", err)
 		}
-		r := &run{index: i, in: bufio.NewReaderSize(file, 256<<10)}
+		r := &run{index: i, in: bufio.NewReaderSize(file, 64<<10)}
 		more, err := r.next()
 		if err != nil {
 			return err
