@@ -32,8 +32,8 @@ type sorter struct {
 
 const (
 	// runLength is the number of records in a run. A sorter holds twice as
-	// many: about 8 MB of them.
-	runLength = 12 << 10
+	// many: about 6 MB of them.
+	runLength = 10 << 10
 	// runBuffer is what is read ahead of each run while they are merged.
 	runBuffer  = 32 << 10
 	recordSize = 7*8 + mailproof.NumTiers*hashSize
@@ -104,6 +104,9 @@ func (s *sorter) spill() error {
 	}
 	full := s.held
 	s.held, s.other = s.other[:0], full
+	if s.held == nil {
+		s.held = make([]record, 0, s.length)
+	}
 	s.runs = append(s.runs, len(full))
 	s.writing = make(chan error, 1)
 	go func() { s.writing <- s.write(full) }()
