@@ -3,6 +3,7 @@ package fingerprint
 import (
 	"bytes"
 	"encoding/base64"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -36,6 +37,37 @@ func FuzzSplitter(f *testing.F) {
 			if whole.Hash(tier) != same.Hash(tier) {
 				t.Errorf("line ends change %v", tier)
 			}
+		}
+	})
+}
+
+// FuzzRuns: lines that are taken in runs have the fingerprint of the same lines
+// one by one.
+func FuzzRuns(f *testing.F) {
+	addSamples(f)
+	for _, raw := range plainMails()[:4] {
+		f.Add(raw[:1000])
+	}
+	f.Add([]byte("Content-Transfer-Encoding: base64\r\n\r\nQUJD\r\n\r\nQUJ\r\rD\r\nQQ==\r\n--x\r\n"))
+	f.Add([]byte("DKIM-Signature: a=rsa-sha256; c=relaxed/relaxed; bh=" + relaxedBody + "\r\n\r\n C \r\nD \t E\r\n\r\n>From x\r\ny\nz\r\n"))
+	f.Add([]byte("Subject: a CR in place of another\r\n\r\nx\ry\nz\r\n"))
+	f.Add([]byte("Subject: blank lines\r\n\r\nx\r\n" + strings.Repeat("\r\n", 40) + "y\r\n"))
+	h := New()
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		inRuns := fingerprintOf(t, raw)
+		h.reset()
+		h.top.singly = math.MaxInt
+		h.t0.Write(raw)
+		h.top.write(raw)
+		h.top.close()
+		singly := h.result()
+		if !reflect.DeepEqual(*inRuns, singly) {
+			t.Fatalf("in runs\n%+v\none by one\n%+v", *inRuns, singly)
+		}
+		n := len(raw)
+		pieces, err := h.Compute(&sizedReader{b: raw, next: func() int { n = n*5/11 + 1; return n }})
+		if err != nil || !reflect.DeepEqual(pieces, singly) {
+			t.Fatalf("%v: in pieces\n%+v\none by one\n%+v", err, pieces, singly)
 		}
 	})
 }
@@ -104,17 +136,28 @@ func FuzzHeaderText(f *testing.F) {
 	})
 }
 
-// FuzzBase64: what the standard library decodes, this decodes to the same; and
-// cutting the input changes nothing.
+// FuzzBase64: what the standard library decodes, this decodes to the same; octet
+// by octet it is the same whatever it is, and cutting the input changes nothing.
 func FuzzBase64(f *testing.F) {
 	f.Add([]byte("QUJDRA=="), 3)
 	f.Add([]byte("QUJ!DRA==QUJD\r\nQQ"), 9)
+	f.Add([]byte("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\xffmdoaWprbG1ub3A=="), 17)
 	f.Fuzz(func(t *testing.T, b []byte, at int) {
 		var d base64Decoder
 		whole, bad := d.decode(nil, b)
 		whole, odd := d.end(whole)
 		if std, err := base64.StdEncoding.DecodeString(string(b)); err == nil && (!bytes.Equal(std, whole) || bad || odd) {
 			t.Errorf("%q, want %q (bad %v, odd %v)", whole, std, bad, odd)
+		}
+		var octets []byte // one by one, so that none is decoded with its neighbours
+		wrong := false
+		for i := range b {
+			var bd bool
+			octets, bd = d.decode(octets, b[i:i+1])
+			wrong = wrong || bd
+		}
+		if octets, _ = d.end(octets); !bytes.Equal(octets, whole) || wrong != bad {
+			t.Errorf("one by one: %q (bad %v), want %q (bad %v)", octets, wrong, whole, bad)
 		}
 		if at < 0 || at > len(b) {
 			return
