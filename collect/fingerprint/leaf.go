@@ -126,22 +126,13 @@ func (l *leaf) decode(b []byte, first, last bool) {
 
 // flush looks at the decoded octets.
 func (l *leaf) flush() {
-	if len(l.out) == 0 {
+	b := l.out
+	if len(b) == 0 {
 		return
 	}
-	l.octets.write(l.out)
-	l.look()
-}
-
-// look is flush but for the hash of the octets.
-func (l *leaf) look() {
-	b := l.out
 	l.out = b[:0]
+	l.octets.write(b)
 	l.prefix(b)
-	if l.blank {
-		l.blank = len(bytes.TrimLeft(b, " \t\r\n")) == 0
-	}
-	l.size += int64(len(b))
 	if l.kind != kindData && !l.long {
 		if len(l.m.text)+len(b) <= maxText {
 			l.m.text = append(l.m.text, b...)
@@ -169,9 +160,14 @@ func (l *leaf) beyond() {
 	l.m.text = l.m.text[:0]
 }
 
-// prefix keeps the checksums at 16, 64, 256, … octets.
+// prefix keeps the checksums at 16, 64, 256, … octets, counts the octets and
+// says whether there was one that is not white space.
 func (l *leaf) prefix(b []byte) {
+	if l.blank {
+		l.blank = len(bytes.TrimLeft(b, " \t\r\n")) == 0
+	}
 	at := l.size
+	l.size += int64(len(b))
 	for l.nPrefix < maxPrefixes && at+int64(len(b)) >= l.prefixAt {
 		n := int(l.prefixAt - at)
 		l.crc = crc32.Update(l.crc, castagnoli, b[:n])
@@ -356,11 +352,11 @@ func (l *leaf) end() (canonical, mailproof.LeafDigest) {
 			l.m.anomalies |= mailproof.AnomalyBadEncoding
 		}
 	}
-	octets := l.endOctets()
+	octets, text := l.endOctets()
 	c := canonical{content: octets, size: l.size}
 	switch {
 	case l.kind != kindData && !l.long:
-		c = l.textContent()
+		c = l.textContent(text)
 	case l.eolsOn:
 		c = canonical{content: l.eols.sum.sum(), size: l.eols.size}
 	}
@@ -373,16 +369,17 @@ func (l *leaf) end() (canonical, mailproof.LeafDigest) {
 	return c, d
 }
 
-// endOctets looks at the last of the decoded octets and returns the hash of all. Of
-// most leaves the last are all.
-func (l *leaf) endOctets() mailproof.Hash {
-	if l.size > 0 || len(l.out) == 0 {
+// endOctets looks at the last of the decoded octets. It returns the hash of all,
+// and, of a text, all. Most texts are not longer than what is still to be looked
+// at: they are taken from where they lie.
+func (l *leaf) endOctets() (octets mailproof.Hash, text []byte) {
+	if l.kind == kindData || l.size > 0 {
 		l.flush()
-		return l.octets.sum()
+		return l.octets.sum(), l.m.text
 	}
-	octets := mailproof.Hash(sha256.Sum256(l.out))
-	l.look()
-	return octets
+	text = l.out
+	l.prefix(text)
+	return sha256.Sum256(text), text
 }
 
 // typeName is a media type as the detail has it. It is a string of its own, not a

@@ -3,6 +3,7 @@ package fingerprint
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -11,12 +12,11 @@ import (
 
 var bom = []byte("\ufeff")
 
-// textContent makes the canonical text of the leaf whose decoded octets are in
-// Hasher.text.
-func (l *leaf) textContent() canonical {
+// textContent makes the canonical text of the leaf with these decoded octets.
+func (l *leaf) textContent(octets []byte) canonical {
 	m := l.m
-	utf := l.characters()
-	text := canonicalLines(utf)
+	utf := l.characters(octets)
+	text := canonicalLines(m.utf8, utf)
 	c := canonical{content: sha256.Sum256(text), size: int64(len(text))}
 	if l.kind == kindHTML && len(text) > 0 {
 		m.visible = visibleText(m.visible[:0], text)
@@ -25,20 +25,22 @@ func (l *leaf) textContent() canonical {
 	if stubText(text) {
 		m.stubs++
 	}
-	m.utf8 = bounded(utf)
+	m.utf8 = bounded(m.utf8)
 	return c
 }
 
-// characters makes UTF-8 in NFC of Hasher.text, in Hasher.utf8, and the marks of
-// both.
-func (l *leaf) characters() []byte {
+// characters makes UTF-8 in NFC of the decoded octets, and the marks of both. It
+// leaves in Hasher.utf8 room for as many octets as it returns, which may be
+// these or still the decoded ones.
+func (l *leaf) characters(octets []byte) []byte {
 	m := l.m
-	if isASCII(m.text) && isASCIICharset(l.charset) {
-		l.squeezeAndCount(m.text)
-		return append(m.utf8[:0], m.text...)
+	if isASCII(octets) && isASCIICharset(l.charset) {
+		l.squeezeAndCount(octets)
+		m.utf8 = slices.Grow(m.utf8[:0], len(octets))[:len(octets)]
+		return octets
 	}
-	l.squeeze(m.text)
-	utf, clean := toUTF8(m.utf8[:0], l.charset, m.text)
+	l.squeeze(octets)
+	utf, clean := toUTF8(m.utf8[:0], l.charset, octets)
 	if !clean {
 		m.anomalies |= mailproof.AnomalyBadCharset
 	}
@@ -49,6 +51,7 @@ func (l *leaf) characters() []byte {
 	if highest >= firstCombining && !norm.NFC.IsNormal(utf) {
 		utf = norm.NFC.Bytes(utf)
 	}
+	m.utf8 = utf
 	return utf
 }
 
@@ -75,12 +78,13 @@ func nonASCII(utf []byte) (n int, highest byte) {
 	return n, highest
 }
 
-// canonicalLines works in place: line ends (CR* LF) as LF, white space at the
-// end of each line, blank lines at the end and the quoting of "From " removed.
-func canonicalLines(b []byte) []byte {
+// canonicalLines writes to dst, which has room for as much and may be src: line
+// ends (CR* LF) as LF, white space at the end of each line, blank lines at the
+// end and the quoting of "From " removed.
+func canonicalLines(dst, src []byte) []byte {
 	n, end := 0, 0 // written, and written up to the last line that is not blank
-	for at := 0; at < len(b); {
-		line, lf := b[at:], false
+	for at := 0; at < len(src); {
+		line, lf := src[at:], false
 		if i := bytes.IndexByte(line, '\n'); i >= 0 {
 			line, lf = line[:i], true
 			at++
@@ -90,15 +94,15 @@ func canonicalLines(b []byte) []byte {
 			line = line[fromQuote(line):]
 		}
 		if line = trimLine(line); len(line) > 0 {
-			n += copy(b[n:], line)
+			n += copy(dst[n:], line)
 			end = n
 		}
 		if lf {
-			b[n] = '\n'
+			dst[n] = '\n'
 			n++
 		}
 	}
-	return b[:end]
+	return dst[:end]
 }
 
 // trimLine removes the white space and the CRs at the end.

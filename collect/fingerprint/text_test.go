@@ -108,8 +108,11 @@ func TestCanonicalLines(t *testing.T) {
 			want = append(append(want, bytes.TrimRight(line[fromQuote(line):], " \t\r")...), '\n')
 		}
 		want = bytes.TrimRight(want, "\n")
-		if got := canonicalLines(bytes.Clone(b)); !bytes.Equal(got, want) {
-			t.Fatalf("%q becomes %q, want %q", b, got, want)
+		apart := canonicalLines(make([]byte, len(b)), b)
+		in := bytes.Clone(b)
+		inPlace := canonicalLines(in, in)
+		if !bytes.Equal(apart, want) || !bytes.Equal(inPlace, want) {
+			t.Fatalf("%q becomes %q, in place %q, want %q", b, apart, inPlace, want)
 		}
 	}
 }
