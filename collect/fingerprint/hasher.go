@@ -86,7 +86,7 @@ func Octets(body io.Reader) (mailproof.Hash, int64, error) {
 	defer pool.Put(h)
 	h.t0.Reset()
 	h.top.init(h, 0, 0)
-	n, err := io.CopyBuffer(struct{ io.Writer }{h.t0}, struct{ io.Reader }{body}, h.top.space())
+	n, err := io.CopyBuffer(h.t0, struct{ io.Reader }{body}, h.top.space()) // in this buffer, whatever body is
 	if err != nil {
 		return mailproof.Hash{}, 0, err
 	}

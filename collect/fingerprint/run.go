@@ -30,23 +30,23 @@ func (s *stream) run() (r run) {
 	start, n, filled := 0, 0, 0
 	for n < maxRun {
 		i := bytes.IndexByte(b[from:], '\n')
-		if end := from + i - 1; i < 0 || end < start || b[end] != '\r' || s.special(b[start:end]) {
+		end := from + i - 1 // where the CR must be
+		if i < 0 || end < start || b[end] != '\r' || special(b[start:end]) {
 			break
-		} else {
-			s.ends[n] = int32(end)
-			n++
-			if end > start {
-				filled = n
-			}
-			start = end + len(crlf)
-			from = start
 		}
+		s.ends[n] = int32(end)
+		n++
+		if end > start {
+			filled = n
+		}
+		start = end + len(crlf)
+		from = start
 	}
 	if filled == 0 {
 		return r
 	}
 	r = run{octets: b[:int(s.ends[filled-1])+len(crlf)], ends: s.ends[:filled]}
-	if bytes.Count(r.octets, oneCR) != filled {
+	if bytes.Count(r.octets, oneCR) != filled { // one stands elsewhere
 		s.singly = filled - 1
 		return run{}
 	}
@@ -56,7 +56,7 @@ func (s *stream) run() (r run) {
 var oneCR = []byte{'\r'}
 
 // special reports whether a line may be a delimiter or is quoted.
-func (s *stream) special(line []byte) bool {
+func special(line []byte) bool {
 	if len(line) < 2 {
 		return false
 	}
