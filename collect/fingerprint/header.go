@@ -255,6 +255,10 @@ func (h *header) value(b []byte) {
 	if h.state == lineEnvelope || h.state == lineNone {
 		return
 	}
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') { // of a fold, often
+		h.space = true
+		b = b[1:]
+	}
 	if isTidy(b) {
 		h.tidyValue(b)
 		return
@@ -279,12 +283,9 @@ func (h *header) value(b []byte) {
 	}
 }
 
-// tidyValue is value for what is tidy, as nearly all lines are.
+// tidyValue is value for what is tidy, as nearly all lines are, and does not
+// begin with white space.
 func (h *header) tidyValue(b []byte) {
-	if len(b) > 0 && b[0] == ' ' {
-		h.space = true
-		b = b[1:]
-	}
 	if len(b) == 0 {
 		return
 	}
