@@ -17,6 +17,7 @@ import (
 type coder struct {
 	buf     []byte // written so far; when reading: what is left
 	size    int    // of the line that is read
+	line    string // the line that is read: its strings are parts of it
 	reading bool
 	some    bool // a field came before
 	err     error
@@ -37,8 +38,14 @@ func (c *coder) encode(buf []byte, v line) []byte {
 
 // decode reads a line into v, which must be zero.
 func decode(text []byte, v line) error {
-	c := coder{buf: text, size: len(text), reading: true}
-	v.fields(&c)
+	var c coder
+	return c.decode(text, v)
+}
+
+// decode is as the function of that name, for many lines one after the other.
+func (c *coder) decode(text []byte, v line) error {
+	*c = coder{buf: text, size: len(text), line: string(text), reading: true}
+	v.fields(c)
 	c.expect("}")
 	if c.err == nil && len(c.buf) > 0 {
 		c.fail("text after the end of the object")
@@ -194,12 +201,18 @@ func (c *coder) stringValue(v *string) {
 	if c.err != nil {
 		return
 	}
-	s, rest, err := readString(c.buf)
+	n, plain, err := scanString(c.buf)
 	if err != nil {
 		c.fail("%v", err)
 		return
 	}
-	*v, c.buf = s, rest
+	if at := c.size - len(c.buf) + 1; plain {
+		*v = c.line[at : at+n]
+	} else if *v, err = unescape(c.buf[1 : 1+n]); err != nil {
+		c.fail("%v", err)
+		return
+	}
+	c.buf = c.buf[n+2:]
 }
 
 func (c *coder) numberValue(v *int64) {
@@ -259,33 +272,33 @@ func appendString(b []byte, s string) []byte {
 
 var errString = errors.New("want a string as RFC 8785 writes it")
 
-// readString reads what appendString wrote, and nothing else.
-func readString(b []byte) (s string, rest []byte, err error) {
+// scanString finds the end of what appendString wrote: of so many octets between
+// its quotes, which are plain where no escape is among them.
+func scanString(b []byte) (n int, plain bool, err error) {
 	if len(b) == 0 || b[0] != '"' {
-		return "", nil, errString
+		return 0, false, errString
 	}
 	b = b[1:]
-	plain := true
+	plain, ascii := true, true
 	for i := 0; i < len(b); i++ {
 		switch ch := b[i]; {
 		case ch == '"':
-			text := b[:i]
-			if !utf8.Valid(text) {
-				return "", nil, errors.New("the text is not UTF-8")
+			if !ascii && !utf8.Valid(b[:i]) {
+				return 0, false, errors.New("the text is not UTF-8")
 			}
-			if plain {
-				return string(text), b[i+1:], nil
-			}
-			s, err = unescape(text)
-			return s, b[i+1:], err
+			return i, plain, nil
 		case ch < ' ':
-			return "", nil, errors.New("a control character stands in a string")
+			return 0, false, errors.New("a control character stands in a string")
 		case ch == '\\':
 			plain = false
-			i++
+			if i++; i < len(b) && b[i] >= utf8.RuneSelf {
+				ascii = false
+			}
+		case ch >= utf8.RuneSelf:
+			ascii = false
 		}
 	}
-	return "", nil, errors.New("a string has no end")
+	return 0, false, errors.New("a string has no end")
 }
 
 func unescape(text []byte) (string, error) {

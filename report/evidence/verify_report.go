@@ -38,15 +38,19 @@ func newTally() *tally {
 // each runs f on the counts that a message of a folder belongs to.
 func (t *tally) each(side, account, folder string, f func(*mailproof.Counts)) {
 	f(&t.total)
-	if t.accounts[account] == nil {
-		t.accounts[account] = &mailproof.Counts{}
+	// What is kept gets names of its own: these are parts of a whole line.
+	of := t.accounts[account]
+	if of == nil {
+		of = &mailproof.Counts{}
+		t.accounts[strings.Clone(account)] = of
 	}
-	f(t.accounts[account])
-	k := folderKey{side, account, folder}
-	if t.folders[k] == nil {
-		t.folders[k] = &mailproof.Counts{}
+	f(of)
+	of = t.folders[folderKey{side, account, folder}]
+	if of == nil {
+		of = &mailproof.Counts{}
+		t.folders[folderKey{side, strings.Clone(account), strings.Clone(folder)}] = of
 	}
-	f(t.folders[k])
+	f(of)
 }
 
 func (t *tally) source(m *messageLine, bad bool) {
@@ -84,7 +88,8 @@ func (t *tally) verdict(v *verifier, in *treeReader, l *verdictLine) {
 	if _, twice := t.exceptions[l.Exception]; twice {
 		v.problem(CheckVerdicts, in.file, in.in.n, "the number %s stands at another message too", cutText(l.Exception))
 	}
-	t.exceptions[l.Exception] = exceptionAt{in.in.n, l.Verdict, or(l.Tier, mailproof.TierNone.String()), l.key()}
+	at := position{strings.Clone(l.Account), strings.Clone(l.Folder), l.UIDValidity, l.UID}
+	t.exceptions[strings.Clone(l.Exception)] = exceptionAt{in.in.n, mv.String(), or(strings.Clone(l.Tier), mailproof.TierNone.String()), at}
 }
 
 func (t *tally) verdictDestination(mv mailproof.MessageVerdict, l *verdictLine) {

@@ -1,9 +1,12 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
 	"os"
 
@@ -24,6 +27,10 @@ type treeReader struct {
 	leaf tlog.Hash
 	bad  bool // the line could not be read; what it says is not known
 	over bool
+
+	hash    hash.Hash // for the leaves
+	coder   coder
+	message messageLine // where lines of messages are read to
 }
 
 func (v *verifier) openTree(name string) (*treeReader, error) {
@@ -33,7 +40,7 @@ func (v *verifier) openTree(name string) (*treeReader, error) {
 		v.problem(CheckManifest, file, 0, "%s", readError(err))
 		return nil, err
 	}
-	return &treeReader{v: v, name: name, file: file, in: newLineReader(f)}, nil
+	return &treeReader{v: v, name: name, file: file, in: newLineReader(f), hash: sha256.New()}, nil
 }
 
 // next reads the next line into l; false at the end.
@@ -55,10 +62,13 @@ func (t *treeReader) next(l line) bool {
 		t.over = true
 		return false
 	}
-	t.leaf = tlog.RecordHash(text)
+	t.hash.Reset()
+	t.hash.Write([]byte{leafPrefix})
+	t.hash.Write(text)
+	t.hash.Sum(t.leaf[:0])
 	t.tree.add(t.leaf)
 	t.bad = false
-	if err := decode(text, l); err != nil {
+	if err := t.coder.decode(text, l); err != nil {
 		t.v.problem(CheckLines, t.file, t.in.n, "%v", err)
 		t.bad = true
 	}
@@ -66,6 +76,17 @@ func (t *treeReader) next(l line) bool {
 		t.v.Progress(t.v.lines)
 	}
 	return true
+}
+
+// nextMessage reads the next line, which is valid until the one after it; nil at
+// the end.
+func (t *treeReader) nextMessage() *messageLine {
+	t.message = messageLine{}
+	if !t.next(&t.message) {
+		return nil
+	}
+	t.order(t.message.key(), "")
+	return &t.message
 }
 
 // order checks that a line comes after the one before. The verdict on a source
@@ -142,11 +163,9 @@ func (v *verifier) readVerdicts(ctx context.Context, cited *sorter) error {
 		verdicts.drain(func() line { return new(verdictLine) })
 		return nil
 	}
-	for {
-		var l verdictLine
-		if !verdicts.next(&l) {
-			break
-		}
+	var l verdictLine
+	var c citing
+	for ; verdicts.next(&l); l = (verdictLine{}) {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(err, verdicts.in.file.Close(), source.in.file.Close())
 		}
@@ -159,7 +178,7 @@ func (v *verifier) readVerdicts(ctx context.Context, cited *sorter) error {
 		if l.Destination.Line == 0 {
 			continue
 		}
-		if err := citeDestination(cited, &l, tier, verdicts.in.n); err != nil {
+		if err := c.destination(cited, &l, tier, verdicts.in.n); err != nil {
 			return errors.Join(err, verdicts.in.file.Close(), source.in.file.Close())
 		}
 	}
@@ -181,12 +200,11 @@ func (t *treeReader) drain(zero func() line) {
 
 // readSource reads a line of the source that nobody cites.
 func (v *verifier) readSource(t *treeReader) bool {
-	var m messageLine
-	if !t.next(&m) {
+	m := t.nextMessage()
+	if m == nil {
 		return false
 	}
-	t.order(m.key(), "")
-	v.tally.source(&m, t.bad)
+	v.tally.source(m, t.bad)
 	return true
 }
 
@@ -214,13 +232,12 @@ func (v *verifier) readCited(verdicts, source *treeReader, l *verdictLine) (tier
 		}
 		v.problem(CheckVerdicts, source.file, source.in.n, "has no verdict")
 	}
-	var m messageLine
-	if !source.next(&m) {
+	m := source.nextMessage()
+	if m == nil {
 		wrong("cites line %d of %s, which has no such line", l.Source.Line, source.file)
 		return ""
 	}
-	source.order(m.key(), "")
-	v.tally.source(&m, source.bad)
+	v.tally.source(m, source.bad)
 	if cite(source.leaf) != l.Source.Leaf {
 		v.problem(CheckVerdicts, source.file, source.in.n, "is not the line that line %d of %s is about", n, verdicts.file)
 	} else if m.key() != l.key() {
@@ -238,8 +255,10 @@ var tierOf = map[string]string{
 	mailproof.Identical.String(): "T0", mailproof.IdenticalNormalised.String(): "T1", mailproof.Equivalent.String(): "T2", mailproof.EquivalentText.String(): "T2v",
 }
 
-// citeDestination writes down what must hold of a line of the destination.
-func citeDestination(cited *sorter, l *verdictLine, tier string, n int64) error {
+// citing writes down what must hold of lines of the destination.
+type citing struct{ at, key, value []byte }
+
+func (c *citing) destination(cited *sorter, l *verdictLine, tier string, n int64) error {
 	at := position{l.Account, l.Folder, l.UIDValidity, l.UID}
 	if l.Side == treeSource {
 		at = position{l.Account, l.ToFolder, l.ToValidity, l.ToUID}
@@ -248,13 +267,14 @@ func citeDestination(cited *sorter, l *verdictLine, tier string, n int64) error 
 	if l.Side == treeSource && provable[l.Tier] {
 		name = l.Tier
 	}
-	key := binary.BigEndian.AppendUint64(nil, uint64(l.Destination.Line))
-	value := binary.AppendUvarint(nil, uint64(n))
-	for _, part := range []string{l.Destination.Leaf, name, tier, string(at.append(nil))} {
-		value = binary.AppendUvarint(value, uint64(len(part)))
-		value = append(value, part...)
+	c.at = at.append(c.at[:0])
+	c.key = binary.BigEndian.AppendUint64(c.key[:0], uint64(l.Destination.Line))
+	value := binary.AppendUvarint(c.value[:0], uint64(n))
+	for _, part := range [...]string{l.Destination.Leaf, name, tier} {
+		value = append(binary.AppendUvarint(value, uint64(len(part))), part...)
 	}
-	return cited.add(key, value)
+	c.value = append(binary.AppendUvarint(value, uint64(len(c.at))), c.at...)
+	return cited.add(c.key, c.value)
 }
 
 // readDestination reads the destination in step with what the verdicts say of
@@ -266,16 +286,15 @@ func (v *verifier) readDestination(ctx context.Context, cited *sorter) error {
 	}
 	verdicts := linesFile(treeVerdicts)
 	last := uint64(0)
-	var m messageLine
 	read := func() bool {
-		m = messageLine{}
-		if !t.next(&m) {
+		m := t.nextMessage()
+		if m == nil {
 			return false
 		}
-		t.order(m.key(), "")
-		v.tally.destination(&m, t.bad)
+		v.tally.destination(m, t.bad)
 		return true
 	}
+	var at []byte
 	err = cited.each(func(key, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -299,7 +318,8 @@ func (v *verifier) readDestination(ctx context.Context, cited *sorter) error {
 				v.problem(CheckVerdicts, t.file, t.in.n, "has no verdict")
 			}
 		}
-		v.compareDestination(t, &m, n, f)
+		at = t.message.key().append(at[:0])
+		v.compareDestination(t, at, n, f)
 		return nil
 	})
 	if err != nil {
@@ -312,23 +332,26 @@ func (v *verifier) readDestination(ctx context.Context, cited *sorter) error {
 	return nil
 }
 
-func (v *verifier) compareDestination(t *treeReader, m *messageLine, n int64, f [4]string) {
-	leaf, tier, hash, at := f[0], f[1], f[2], f[3]
+// compareDestination holds the line at hand, which is of the message at, against
+// what line n of the verdicts says of it.
+func (v *verifier) compareDestination(t *treeReader, at []byte, n int64, f [4][]byte) {
+	leaf, tier, hash, wanted := f[0], f[1], f[2], f[3]
 	verdicts := linesFile(treeVerdicts)
 	switch {
-	case cite(t.leaf) != leaf:
+	case cite(t.leaf) != string(leaf):
 		v.problem(CheckVerdicts, t.file, t.in.n, "is not the line that line %d of %s is about", n, verdicts)
 	case t.bad:
-	case string(m.key().append(nil)) != at:
+	case !bytes.Equal(at, wanted):
 		v.problem(CheckVerdicts, verdicts, n, "cites line %d of %s, which is another message", t.in.n, t.file)
-	case tier != "" && (hash == "" || m.tier(tier) != hash):
+	case len(tier) > 0 && (len(hash) == 0 || t.message.tier(string(tier)) != string(hash)):
 		v.problem(CheckVerdicts, verdicts, n, "rests on tier %s, and the two messages do not share its hash", tier)
 	}
 }
 
 var errCitation = errors.New("verify: a sorted record cannot be read")
 
-func readCitation(b []byte) (n int64, f [4]string, err error) {
+// readCitation reads what citing wrote; f are parts of b.
+func readCitation(b []byte) (n int64, f [4][]byte, err error) {
 	number, size := binary.Uvarint(b)
 	if size <= 0 {
 		return 0, f, errCitation
@@ -339,7 +362,7 @@ func readCitation(b []byte) (n int64, f [4]string, err error) {
 		if size <= 0 || uint64(len(b)-size) < length {
 			return 0, f, errCitation
 		}
-		f[i], b = string(b[size:size+int(length)]), b[size+int(length):]
+		f[i], b = b[size:size+int(length)], b[size+int(length):]
 	}
 	return int64(number), f, nil
 }
