@@ -98,9 +98,9 @@ func (l *sharedList) read(d *Document) {
 }
 
 // attached is the table for the PDF.
-func (l *sharedList) attached() ([]byte, error) {
+func (l *sharedList) attached() (*bounded, error) {
 	<-l.done
-	return l.table.b.Bytes(), cmp.Or(l.err, l.tableErr)
+	return &l.table, cmp.Or(l.err, l.tableErr)
 }
 
 // pageRows writes an array of arrays: number, account, folder, UID, verdict,

@@ -14,23 +14,17 @@ const mostAttached = 24 << 20
 // attach puts into the PDF what a reader may want to compute with: the
 // document itself, and the tables that pages hold in part or in cut cells.
 func (d *Document) attach(s *pdf.Sheet) error {
-	put := func(name, kind, relationship, description string, data func() ([]byte, error)) error {
-		text, err := data()
+	add := func(name, kind, relationship, description string, write func(*bounded) error) error {
+		b := &bounded{}
+		err := write(b)
 		switch {
 		case errors.Is(err, errTooLong):
 			return nil
 		case err != nil:
 			return err
 		}
-		s.Attach(pdf.Attachment{Name: name, Type: kind, Relationship: relationship, Description: description, Data: text})
+		s.Attach(pdf.Attachment{Name: name, Type: kind, Relationship: relationship, Description: description, Data: b.b.Bytes()})
 		return nil
-	}
-	add := func(name, kind, relationship, description string, write func(*bounded) error) error {
-		return put(name, kind, relationship, description, func() ([]byte, error) {
-			b := &bounded{}
-			err := write(b)
-			return b.b.Bytes(), err
-		})
 	}
 	err := add(JSONName, "application/json", "Source", "everything that this report says, as data", func(b *bounded) error { return d.WriteJSON(b) })
 	for _, t := range []struct {
@@ -44,19 +38,25 @@ func (d *Document) attach(s *pdf.Sheet) error {
 		}
 	}
 	if err == nil && d.hasRows(MostRowsPDF) {
-		err = put("messages.csv", "text/csv", "Data", "every message", d.messagesTable)
+		s.Attach(pdf.Attachment{Name: "messages.csv", Type: "text/csv", Relationship: "Data", Description: "every message", Late: d.messagesTable})
 	}
 	return err
 }
 
-// messagesTable is the table of every message.
+// messagesTable is the table of every message; nil where it is too long. The
+// reading of the messages goes on while the pages are set.
 func (d *Document) messagesTable() ([]byte, error) {
+	var b bounded
+	table, err := &b, error(nil)
 	if d.shared != nil {
-		return d.shared.attached()
+		table, err = d.shared.attached()
+	} else {
+		err = d.WriteMessagesCSV(&b)
 	}
-	b := &bounded{}
-	err := d.WriteMessagesCSV(b)
-	return b.b.Bytes(), err
+	if errors.Is(err, errTooLong) {
+		return nil, nil
+	}
+	return table.b.Bytes(), err
 }
 
 var errTooLong = errors.New("too long to be attached")

@@ -24,6 +24,10 @@ type Attachment struct {
 	// document was made of it, Data where it holds what a table shows.
 	Relationship string
 	Data         []byte
+	// Late makes Data once the pages are written, where it is not nil: what takes
+	// long to gather need not be waited for before. No Data at all is no
+	// attachment.
+	Late func() ([]byte, error)
 }
 
 // file is a document as its objects, each of them the octets between "obj" and
@@ -246,10 +250,21 @@ func (s *Sheet) pages(f *file, pages int) (map[[2]int]int, error) {
 
 // attach adds the attachments, and returns what the catalog says of them.
 func (s *Sheet) attach(f *file) (names, associated string, err error) {
-	if len(s.attachments) == 0 {
+	var list []Attachment
+	for _, a := range s.attachments {
+		if a.Late != nil {
+			if a.Data, err = a.Late(); err != nil {
+				return "", "", err
+			}
+			if a.Data == nil {
+				continue
+			}
+		}
+		list = append(list, a)
+	}
+	if len(list) == 0 {
 		return "", "", nil
 	}
-	list := slices.Clone(s.attachments)
 	slices.SortFunc(list, func(a, b Attachment) int { return strings.Compare(a.Name, b.Name) }) // a name tree is sorted
 	for i, a := range list {
 		if i > 0 && list[i-1].Name == a.Name {

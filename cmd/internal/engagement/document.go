@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/cmd/internal/config"
 	"github.com/mailproof/mailproof/collect/ledger"
@@ -25,9 +27,26 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	if e.Config != nil {
 		d.Engagement = engagementOf(e.Config)
 	}
+	var figures errgroup.Group // what is counted over all messages and steps, beside the rest
+	figures.Go(func() error {
+		return cmp.Or(e.histogram(ctx, d, mailproof.Source), e.histogram(ctx, d, mailproof.Destination))
+	})
+	figures.Go(func() (err error) {
+		d.Steps, err = e.steps(ctx)
+		return err
+	})
+	err := e.document(ctx, c, d)
+	if err := cmp.Or(err, figures.Wait()); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// document puts together what is no figure.
+func (e *Engagement) document(ctx context.Context, c Comparison, d *report.Document) error {
 	audits, err := e.ledger.LatestDNS(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var dns []mailproof.Finding
 	var observations []mailproof.Observation
@@ -38,12 +57,12 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	// it, DNS is meant to point to the old server.
 	listed, scope, err := e.scope(ctx, c)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.AccountsListed = listed
 	decided, err := e.said(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.FromAccounts(c.Accounts, append(scope, decided.accept(ofPhase(dns, mailproof.Confirmation))...))
 	d.Decisions = decided.decisions(d.Exceptions)
@@ -51,38 +70,30 @@ func (e *Engagement) Document(ctx context.Context, c Comparison) (*report.Docume
 	d.DNS, d.Observations = decided.accept(dns), observations
 	kept, err := e.ledger.Engagement(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.Profile = kept[dnsProfileKey]
 	if d.SafeTimes, err = safeTimes(kept); err != nil {
-		return nil, err
+		return err
 	}
 	if d.Readiness, err = e.readiness(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if d.Deletions, err = e.deletions(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if d.Passes, err = e.ledger.Passes(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	d.Depth, d.Sample, d.Previews = cmp.Or(c.Depth, e.Depth), c.Sample, c.Previews
-	for _, side := range []mailproof.Side{mailproof.Source, mailproof.Destination} {
-		if err := e.histogram(ctx, d, side); err != nil {
-			return nil, err
-		}
-	}
-	if d.Steps, err = e.steps(ctx); err != nil {
-		return nil, err
-	}
 	runbook, err := e.Runbook(ctx, c)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.Runbook = runbook.ForReport()
 	d.CutOver, d.Unconfirmed = runbook.CutOver, e.unconfirmed(audits)
 	d.DomainNames = domainNames(d)
-	return d, e.details(ctx, c, d)
+	return e.details(ctx, c, d)
 }
 
 // unconfirmed are the domains that the engagement names, or that were audited
