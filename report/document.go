@@ -377,10 +377,19 @@ func (d *Document) listed() []mailproof.Exception { return d.exceptionsWhere(fal
 func (d *Document) noted() []mailproof.Exception  { return d.exceptionsWhere(true) }
 
 func (d *Document) exceptionsWhere(noted bool) []mailproof.Exception {
-	var out []mailproof.Exception
-	for _, e := range d.Exceptions {
-		if (e.Disposition == mailproof.Noted) == noted {
-			out = append(out, e)
+	n := 0
+	for i := range d.Exceptions {
+		if (d.Exceptions[i].Disposition == mailproof.Noted) == noted {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]mailproof.Exception, 0, n)
+	for i := range d.Exceptions {
+		if (d.Exceptions[i].Disposition == mailproof.Noted) == noted {
+			out = append(out, d.Exceptions[i])
 		}
 	}
 	return out
@@ -389,8 +398,8 @@ func (d *Document) exceptionsWhere(noted bool) []mailproof.Exception {
 // tally counts the exceptions of section 8 by disposition.
 func (d *Document) tally() map[mailproof.Disposition]int64 {
 	n := map[mailproof.Disposition]int64{}
-	for _, e := range d.Exceptions {
-		n[e.Disposition]++
+	for i := range d.Exceptions {
+		n[d.Exceptions[i].Disposition]++
 	}
 	return n
 }

@@ -128,7 +128,7 @@ func (inv *Inventory) EachHeader(ctx context.Context, f func(id int64, h *mailpr
 // Header returns the header of one message, by the number of its row, as
 // EachHeader would give it; ok is false where there is none.
 func (inv *Inventory) Header(ctx context.Context, id int64) (h mailproof.Header, ok bool, err error) {
-	err = inv.r.each(ctx, latestHeader("h.message, h.pass, h.t3, h.detail, h.reason"), []any{id, id, int64(inv.scan.Pass)}, func(row scanFunc) error {
+	err = inv.r.few(ctx, latestHeader("h.message, h.pass, h.t3, h.detail, h.reason"), []any{id, id, int64(inv.scan.Pass)}, func(row scanFunc) error {
 		_, foreign, err := inv.header(row, &h)
 		ok = err == nil && !foreign
 		return err

@@ -215,7 +215,7 @@ func (inv *Inventory) detailColumns(e expr) string {
 func (inv *Inventory) Message(ctx context.Context, id int64) (m mailproof.Message, err error) {
 	found := false
 	query := inv.view.ofMailbox(inv.detailColumns, " LEFT JOIN detail d ON d.message = m.id")
-	err = inv.r.each(ctx, query, []any{id, id}, func(row scanFunc) error {
+	err = inv.r.few(ctx, query, []any{id, id}, func(row scanFunc) error {
 		found = true
 		return inv.detailDecoder((*mailproof.Detail).UnmarshalBinary).message(ctx, row, &m)
 	})

@@ -264,11 +264,15 @@ type rowsQueryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func eachRow(ctx context.Context, q rowsQueryer, query string, args []any, f func(row scanFunc) error) (err error) {
+func eachRow(ctx context.Context, q rowsQueryer, query string, args []any, f func(row scanFunc) error) error {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
+	return eachOf(rows, f)
+}
+
+func eachOf(rows *sql.Rows, f func(row scanFunc) error) (err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := f(rows.Scan); err != nil {

@@ -106,6 +106,23 @@ func (r *reader) each(ctx context.Context, query string, args []any, f func(row 
 	return eachRow(ctx, r.conn, query, args, f)
 }
 
+// few is as each, for a query of few rows that is asked for many messages: it
+// is parsed once. f must not ask the same query.
+func (r *reader) few(ctx context.Context, query string, args []any, f func(row scanFunc) error) error {
+	stmt, err := r.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	if stmt == nil {
+		return r.each(ctx, query, args, f)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	return eachOf(rows, f)
+}
+
 // flagset returns the flags of a number. The slice is shared: nobody may
 // change it.
 func (r *reader) flagset(ctx context.Context, id int64) (mailproof.Flags, error) {
