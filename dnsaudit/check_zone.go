@@ -121,7 +121,10 @@ func nsLame(d *dossier) []mailproof.Finding {
 	}
 	sort.Strings(lines)
 	if len(lines) == 0 {
-		lines = []string{fmt.Sprintf("all %d servers answer with authority", len(hosts))}
+		lines = []string{"the one server answers with authority"}
+		if len(hosts) != 1 {
+			lines[0] = fmt.Sprintf("all %d servers answer with authority", len(hosts))
+		}
 	}
 	if len(d.zone.skipped) > 0 {
 		lines = append(lines, "not asked, for want of IPv6 here: "+strings.Join(d.zone.skipped, ", "))

@@ -86,6 +86,17 @@ func (d *Document) accountsBlocks() []block {
 	return blocks
 }
 
+// accountColumn is the width of the names in 7.1, in percent: a domain of middling
+// length stands in one line. The bars beside them have the rest of 28.
+func (d *Document) accountColumn() float64 {
+	longest := 0
+	for i := range d.Accounts {
+		_, domain, _ := strings.Cut(d.Accounts[i].Account, "@")
+		longest = max(longest, displayWidth(domain))
+	}
+	return min(max(0.8*float64(longest)+0.9, 13), 17)
+}
+
 // accountLegend explains the bars of 7.1; marks of what did not occur are
 // left out, but for the two that a reader looks for.
 func (d *Document) accountLegend() []cell {
@@ -100,17 +111,23 @@ func (d *Document) accountLegend() []cell {
 }
 
 func (d *Document) accountTable() *table {
-	c := d.Totals
-	return &table{Class: "pt", Middle: true, Dense: true, Wide: true,
+	c, names := d.Totals, d.accountColumn()
+	t := &table{Class: "pt", Middle: true, Dense: true, Wide: true,
 		Groups: []columnGroup{{d.t("Source inventory"), 2, 8}, {d.t("Destination inventory"), 10, 4}},
 		Columns: fitNumbers([]column{
-			{Head: d.t("Account"), Width: 13}, {Head: d.t("Messages, to scale"), Width: 15},
+			{Head: d.t("Account"), Width: names}, {Head: d.t("Messages, to scale"), Width: 28 - names},
 			{Head: d.t("mes-\nsages"), Right: true}, {Head: d.t("iden-\ntical"), Right: true}, {Head: d.t("equi-\nvalent"), Right: true},
 			{Head: d.t("relo-\ncated"), Right: true}, {Head: d.t("altered"), Right: true}, {Head: d.t("missing"), Right: true},
 			{Head: d.t("ex-\ncluded"), Right: true}, {Head: d.t("un-\nread"), Right: true},
 			{Head: d.t("mes-\nsages"), Right: true}, {Head: d.t("paired"), Right: true}, {Head: d.t("extra"), Right: true}, {Head: d.t("dupli-\ncates"), Right: true},
 		}, []int64{c.SourceMessages, c.AllIdentical(), c.AllEquivalent(), c.Relocated, c.Altered, c.Missing, c.Excluded, c.Unverifiable + c.NotChecked,
 			c.DestinationMessages, c.DestinationPairedHere, c.Extra, c.DuplicateSurplus}, 0)}
+	// What the heads of a language lack, the bars give and not the names.
+	if lack := names - t.Columns[0].Width; lack > 0 {
+		t.Columns[0].Width += lack
+		t.Columns[1].Width -= lack
+	}
+	return t
 }
 
 // fitNumbers shares the width of a table among its columns of numbers, which

@@ -466,7 +466,7 @@ func (d *Document) ttlCell(a *answer) cell {
 	if lowest == highest {
 		return number(int64(lowest), false)
 	}
-	return cell{{Text: comma(int64(lowest)) + "–" + comma(int64(highest)), Style: nowrap}}
+	return cell{{Text: comma(int64(lowest)) + "–", Style: nowrap}, {Text: comma(int64(highest)), Style: nowrap}}
 }
 
 func (d *Document) serversCell(of []mailproof.Observation) cell {
@@ -476,17 +476,15 @@ func (d *Document) serversCell(of []mailproof.Observation) cell {
 			return c.and(span{Text: d.count(int64(len(of)-i), "further server"), Style: small, Break: true})
 		}
 		c = c.and(span{Text: cut(o.Server, 80), Style: small, Foreign: true, Break: i > 0})
-		detail := ""
 		if o.Role != "authoritative" {
-			detail = ", " + o.Role
+			c = c.and(span{Text: ", " + o.Role, Style: small, Foreign: true})
 		}
 		if o.AD {
-			detail += d.t(", AD")
+			c = c.and(span{Text: d.t(", AD"), Style: small})
 		}
 		if !o.Time.IsZero() {
-			detail += ", " + d.shortTime(o.Time)
+			c = c.and(span{Text: ", ", Style: small}, span{Text: d.shortTime(o.Time), Style: small | nowrap})
 		}
-		c = c.and(span{Text: detail, Style: small})
 	}
 	return c
 }

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/report/chart"
+	"github.com/mailproof/mailproof/report/pdf"
 )
 
 func TestCutMiddle(t *testing.T) {
@@ -128,4 +130,44 @@ func longNames(s sample) *Document {
 	}
 	d.Deletions = []Deletion{{Pass: 3, Account: long("archive"), Folder: folder("Sent Items"), UID: 44, SourceFolder: folder("Sent Items"), SourceUID: 41, State: "done"}}
 	return d
+}
+
+// An address is parted behind its @ or a dot, and elsewhere only where that does
+// not do: what stands between is read as a whole.
+func TestNamesAreParted(t *testing.T) {
+	sheet, err := pdf.New(pdf.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &layout{s: sheet}
+	st := setting{size: 6.8, leading: 1.38, paint: chart.Ink}
+	room := l.s.Width(st.style(name), "northgate.example") + 0.5 // a column of 7.1
+	for _, tt := range []struct {
+		name, want string // lines, with a | between
+	}{
+		{"anna@northgate.example", "anna@|northgate.example"},
+		{"erin@northgate.example", "erin@|northgate.example"}, // with a dot that would fit
+		{"a.lindgren@a.example", "a.lindgren@|a.example"},
+		{"anna@surveyors.mail.example", "anna@surveyors.|mail.example"},
+		{"anna@a.example", "anna@a.example"},
+		{"INBOX.Projects.Warehouse", "INBOX.Projects.|Warehouse"},
+		{"Clients/Harbour Docks", "Clients/Harbour|Docks"},
+		{"anna@northgatesurveyors.example", "anna@northgatesu|rveyors.example"},        // no line holds the part
+		{"department-of-surveys@northgate.example", "department-of-|s…thgate.example"}, // nor do two hold the whole
+	} {
+		var got []string
+		for _, line := range l.wrap(cell{{Text: tt.name, Style: name}}, room, st) {
+			text := ""
+			for _, f := range line.frags {
+				text += f.text
+			}
+			if line.width > room {
+				t.Errorf("%s: %q is wider than its column", tt.name, text)
+			}
+			got = append(got, text)
+		}
+		if text := strings.Join(got, "|"); text != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, text, tt.want)
+		}
+	}
 }

@@ -143,6 +143,7 @@ type frag struct {
 	link  string
 	mark  chart.Mark
 	pic   *chart.Drawing
+	unit  float64 // of the picture, in millimetres
 }
 
 // line is a line of text, set.
@@ -214,28 +215,54 @@ func (l *layout) wrap(c cell, w float64, t setting) []line {
 // nameLines is how many lines of a table a name may take.
 const nameLines = 2
 
+// splitter parts a text so that its head is no wider than room.
+type splitter func(st pdf.Style, text string, room float64, must bool) (head, rest string)
+
 // fitName cuts a name in its middle, so that it takes two lines at most of what
-// is left in the column.
-func (b *breaker) fitName(st pdf.Style, text string, mark chart.Mark) string {
+// is left in the column, and says how it is parted: between its parts where that
+// is enough, else anywhere.
+func (b *breaker) fitName(st pdf.Style, text string, mark chart.Mark) (string, splitter) {
 	room := b.max
 	if mark != "" {
 		room -= markSize(mark) + markGap
 	}
-	fits := func(n int) bool {
+	fits := func(n int, split splitter) bool {
 		rest, w := cutMiddle(text, n), room-b.now.width
 		for range nameLines {
-			_, rest = b.l.s.Split(st, rest, w, true)
+			_, rest = split(st, rest, w, true)
 			w = b.max
 		}
 		return rest == ""
 	}
-	// The search looks for the first length that does not fit.
 	most := utf8.RuneCountInString(text)
-	if fits(most) {
-		return text
+	if fits(most, b.splitName) {
+		return text, b.splitName
 	}
-	n := sort.Search(most, func(n int) bool { return n >= 3 && !fits(n) })
-	return cutMiddle(text, max(n-1, 3))
+	if fits(most, b.l.s.Split) {
+		return text, b.l.s.Split
+	}
+	// The search looks for the first length that does not fit.
+	n := sort.Search(most, func(n int) bool { return n >= 3 && !fits(n, b.l.s.Split) })
+	return cutMiddle(text, max(n-1, 3)), b.l.s.Split
+}
+
+// splitName is a splitter for addresses and paths: it parts them behind an @, a
+// dot, a slash or a blank, and not within what stands between these: behind the @
+// where the domain has a line of its own. Where there is no such place, the head is
+// empty.
+func (b *breaker) splitName(st pdf.Style, text string, room float64, _ bool) (head, rest string) {
+	if b.l.s.Width(st, text) <= room {
+		return text, ""
+	}
+	if at := strings.LastIndexByte(text, '@') + 1; at > 0 && b.l.s.Width(st, text[:at]) <= room && b.l.s.Width(st, text[at:]) <= b.max {
+		return text[:at], text[at:]
+	}
+	for i := strings.LastIndexAny(text, "@./ "); i >= 0; i = strings.LastIndexAny(text[:i], "@./ ") {
+		if head = strings.TrimRight(text[:i+1], " "); b.l.s.Width(st, head) <= room {
+			return head, strings.TrimLeft(text[i+1:], " ")
+		}
+	}
+	return "", text
 }
 
 type breaker struct {
@@ -263,11 +290,12 @@ func (b *breaker) add(sp span, st pdf.Style) {
 		b.flush()
 	}
 	if sp.Picture != nil {
-		b.put(frag{pic: sp.Picture}, sp.Picture.W*chart.Unit)
+		unit := min(chart.Unit, b.max/sp.Picture.W)
+		b.put(frag{pic: sp.Picture, unit: unit}, sp.Picture.W*unit)
 	}
-	text := sp.Text
+	text, split := sp.Text, splitter(b.l.s.Split)
 	if sp.Style&name != 0 {
-		text = b.fitName(st, text, sp.Mark)
+		text, split = b.fitName(st, text, sp.Mark)
 	}
 	if wide := b.l.s.Width(st, text); sp.Style&nowrap != 0 && sp.Mark == "" && wide > b.max {
 		st.Size *= max(b.max/wide, 0.35) // a number is never parted and never abbreviated
@@ -287,7 +315,7 @@ func (b *breaker) add(sp span, st pdf.Style) {
 			text = strings.TrimLeft(text, " ")
 		}
 		onlyMark := len(b.now.frags) == 1 && b.now.frags[0].mark != ""
-		head, rest := b.l.s.Split(st, text, b.max-b.now.width, b.now.width == 0 || onlyMark)
+		head, rest := split(st, text, b.max-b.now.width, b.now.width == 0 || onlyMark)
 		if head != "" {
 			b.put(frag{text: head, style: st, link: sp.Link}, b.l.s.Width(st, head))
 		}
@@ -316,7 +344,7 @@ func (l *layout) print(lines []line, x, y, w float64, t setting, right bool) flo
 				size := markSize(f.mark)
 				l.namedMark(f.mark, at+f.x, base-t.size*point*0.36-size/2, size)
 			case f.pic != nil:
-				l.draw(*f.pic, at+f.x, y+(h-f.pic.H*chart.Unit)/2, chart.Unit)
+				l.draw(*f.pic, at+f.x, y+(h-f.pic.H*f.unit)/2, f.unit)
 			case f.link != "":
 				l.s.Open(pdf.Reference)
 				wide := l.s.Width(f.style, strings.TrimRight(f.text, " "))
@@ -352,7 +380,9 @@ func (l *layout) contents() {
 		l.s.Open(pdf.Entry)
 		l.s.Open(pdf.Reference)
 		l.s.Text(x, at+3.7, style7(7.6, chart.Ink3), s.No)
-		l.s.Text(x+2.4*rem, at+3.7, st, s.Title)
+		fit := st
+		fit.Size *= min(1, (half-2.4*rem)/max(l.s.Width(st, s.Title), 1)) // some languages say it at length
+		l.s.Text(x+2.4*rem, at+3.7, fit, s.Title)
 		l.s.Link(x, at, half, row, s.ID)
 		l.s.Close()
 		l.s.Close()
@@ -416,7 +446,7 @@ func (l *layout) keep(blocks []block) float64 {
 		case b.Definition != nil:
 			return h + 20
 		case b.Signatures != nil:
-			return h + min(float64((len(b.Signatures)+1)/2), 5)*signatureHeight + 4
+			return h + min(float64((len(b.Signatures)+1)/2), 5)*l.signatureHeight(b.Signatures) + 4
 		default:
 			return h + 16
 		}
@@ -562,10 +592,62 @@ func (l *layout) listing(lines []string) {
 	l.y += total + 0.9*rem
 }
 
-const signatureHeight = 39.0
+const signatureLeast = 39.0 // where each of its items takes one line
+
+var (
+	signed     = setting{size: 6.7, leading: 1.5, paint: chart.Ink}
+	signedTerm = setting{size: 6.7, leading: 1.5, paint: chart.Ink2}
+)
+
+const tickBox = 1.9 + markGap + 0.6 // the room that a box to tick takes
+
+// signatureRow is an item of a signature, set.
+type signatureRow struct {
+	term, text []line
+	box        bool
+}
+
+func (r signatureRow) height() float64 {
+	return 4.05 + float64(max(len(r.term), len(r.text), 1)-1)*signed.height()
+}
+
+// signatureRows sets the items of a signature; what they say begins at at.
+func (l *layout) signatureRows(s signature) (rows []signatureRow, at float64) {
+	at = 8 * rem
+	for _, d := range s.Items {
+		at = max(at, min(l.s.Width(signedTerm.style(0), d.Term)+0.8*rem, 10.8*rem))
+	}
+	set := func(term string, c cell, box bool) {
+		room := half - at
+		if box {
+			room -= tickBox
+		}
+		text := l.wrap(c, room, signed)
+		rows = append(rows, signatureRow{l.wrap(words(term), at-0.6*rem, signedTerm), text[:min(len(text), 2)], box})
+	}
+	set(l.o.T("Name"), foreign(s.Name), false)
+	for _, d := range s.Items {
+		set(d.Term, d.Text, true)
+	}
+	return rows, at
+}
+
+// signatureHeight is what each of the signatures takes.
+func (l *layout) signatureHeight(list []signature) float64 {
+	most := 0.0
+	for _, s := range list {
+		rows, _ := l.signatureRows(s)
+		h := signatureLeast
+		for _, r := range rows {
+			h += r.height() - 4.05
+		}
+		most = max(most, h)
+	}
+	return most
+}
 
 func (l *layout) signatures(list []signature) {
-	const h = signatureHeight
+	h := l.signatureHeight(list)
 	for i := 0; i < len(list); i += 2 {
 		l.need(h)
 		if i == 0 {
@@ -582,26 +664,19 @@ func (l *layout) signature(s signature, x, y float64) {
 	l.s.Open(pdf.Part)
 	defer l.s.Close()
 	l.panelHead(pdf.Heading3, s.Role, foreign(s.Of), x, y, half)
-	t := setting{size: 6.7, leading: 1.5, paint: chart.Ink}
-	label := t
-	label.paint = chart.Ink2
 	y += 7.2
-	row := func(term string, c cell, box bool) {
+	rows, indent := l.signatureRows(s)
+	for _, r := range rows {
 		l.s.Open(pdf.Paragraph)
-		defer l.s.Close()
-		l.print(l.wrap(words(term), 8*rem, label), x, y, 0, label, false)
-		at := x + 8*rem
-		if box {
+		l.print(r.term, x, y, 0, signedTerm, false)
+		at := x + indent
+		if r.box {
 			l.mark(chart.MarkTickBox, at, y+0.75, 1.9)
-			at += 1.9 + markGap + 0.6
+			at += tickBox
 		}
-		lines := l.wrap(c, x+half-at, t)
-		l.print(lines[:min(len(lines), 1)], at, y, 0, t, false)
-		y += 4.05
-	}
-	row(l.o.T("Name"), foreign(s.Name), false)
-	for _, d := range s.Items {
-		row(d.Term, d.Text, true)
+		l.print(r.text, at, y, 0, signed, false)
+		l.s.Close()
+		y += r.height()
 	}
 	y += 8.5
 	each := (half - gutter) / 2

@@ -84,8 +84,11 @@ func (l *layout) table(t *table) {
 
 func (g *grid) columns() {
 	right := 0.5 * rem
-	if g.t.Dense {
-		right = 0.2 * rem
+	switch {
+	case g.t.Dense && g.t.Middle:
+		right = 0.2 * rem // a column of bars follows
+	case g.t.Dense:
+		right = 0.4 * rem
 	}
 	at := left
 	for i, c := range g.t.Columns {
@@ -144,12 +147,30 @@ func (g *grid) headLines() ([][]line, int) {
 	for i, c := range g.t.Columns {
 		for _, part := range strings.Split(c.Head, "\n") {
 			if part != "" {
-				lines[i] = append(lines[i], g.l.wrap(words(part), g.w[i]+1, headSetting)...)
+				lines[i] = append(lines[i], g.headPart(part, i)...)
 			}
 		}
 		most = max(most, len(lines[i]))
 	}
 	return lines, most
+}
+
+// headPart sets a part of the head of a column. It may stand out by a millimetre,
+// but neither over the margin nor over the head beside it: where numbers stand close
+// together, the head of a language that says it at length is set smaller.
+func (g *grid) headPart(part string, column int) []line {
+	t, room := headSetting, g.w[column]
+	switch right := g.t.Columns[column].Right; {
+	case right && g.t.Dense:
+		const gap = 0.6
+		if wide := g.l.s.Width(t.style(0), part); wide > room-gap {
+			t.size *= max((room-gap)/wide, 0.8)
+		}
+		room++
+	case right || column+1 < len(g.t.Columns):
+		room++
+	}
+	return g.l.wrap(words(part), room, t)
 }
 
 func (g *grid) headHeight() float64 {

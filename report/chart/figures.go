@@ -130,8 +130,17 @@ func (d *Drawing) ticks(from, to time.Time, x func(time.Time) float64) {
 	}
 }
 
-// date writes a time with the months' names of the report's language.
+// dayOfLanguage names the layout of a day, where the report's language has one of
+// its own.
+const dayOfLanguage = "@day"
+
+// date writes a time as the report's language has it.
 func (d *Drawing) date(t time.Time, layout string) string {
+	if d.words != nil {
+		if day := d.words(dayOfLanguage); day != dayOfLanguage {
+			layout = strings.Replace(layout, "2 Jan", day, 1)
+		}
+	}
 	text := t.Format(layout)
 	if month := t.Format("Jan"); d.words != nil && strings.Contains(layout, "Jan") {
 		text = strings.Replace(text, month, d.words(month), 1)

@@ -1,0 +1,64 @@
+package report
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/mailproof/mailproof"
+)
+
+// printedWord is a word of a page, in points from its upper left corner.
+type printedWord struct {
+	left, top, right, bottom float64
+	text                     string
+}
+
+var wordBox = regexp.MustCompile(`<word xMin="([\d.]+)" yMin="([\d.]+)" xMax="([\d.]+)" yMax="([\d.]+)">([^<]*)</word>`)
+
+func printedWords(t *testing.T, page string) []printedWord {
+	t.Helper()
+	var list []printedWord
+	for _, m := range wordBox.FindAllStringSubmatch(page, -1) {
+		var n [4]float64
+		for i := range n {
+			v, err := strconv.ParseFloat(m[i+1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n[i] = v
+		}
+		list = append(list, printedWord{n[0], n[1], n[2], n[3], m[5]})
+	}
+	return list
+}
+
+// In no language does a word run over the margin, or lie on another.
+func TestNothingOverflows(t *testing.T) {
+	totext := tool(t, "pdftotext")
+	const points = 72 / 25.4
+	for _, language := range Languages() {
+		d := sample{accounts: 12, exceptions: 7, verdict: mailproof.Incomplete, whole: true}.document()
+		d.Brand.Language = language
+		if language == "ja" {
+			d.Brand.Fonts = [][]byte{japaneseFont(t)}
+		}
+		out := run(t, totext, "-bbox", pdfFile(t, d), "-")
+		for i, page := range strings.Split(out, "</page>") {
+			words := printedWords(t, page)
+			for j, w := range words {
+				if w.right > (left+width)*points+1.5 {
+					t.Errorf("%s: page %d: %q ends %.1f mm behind the margin", language, i+1, w.text, w.right/points-left-width)
+				}
+				for _, v := range words[:j] {
+					across := min(w.right, v.right) - max(w.left, v.left)
+					down := min(w.bottom, v.bottom) - max(w.top, v.top)
+					if across > 1 && down > 0.45*min(w.bottom-w.top, v.bottom-v.top) {
+						t.Errorf("%s: page %d: %q lies on %q", language, i+1, w.text, v.text)
+					}
+				}
+			}
+		}
+	}
+}
