@@ -289,7 +289,7 @@ func (e *Engagement) sending(ctx context.Context, a Account, pass mailproof.Pass
 	}, err
 }
 
-// targets remembers the destination mailboxes that were sent to: by this run, or
+// targets remembers the destination mailboxes that were written to: by this run, or
 // perhaps by one before it that did not come to the reading of them.
 type targets struct {
 	mu     sync.Mutex
@@ -297,19 +297,17 @@ type targets struct {
 	before map[string]bool            // accounts of which any mailbox may be one; nil: not looked up
 }
 
-func (t *targets) note(steps []mailproof.Step) {
+func (t *targets) note(account, mailbox string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range steps {
-		of := t.sent[s.Account]
-		if of == nil {
-			if of = map[string]bool{}; t.sent == nil {
-				t.sent = map[string]map[string]bool{}
-			}
-			t.sent[s.Account] = of
+	of := t.sent[account]
+	if of == nil {
+		if of = map[string]bool{}; t.sent == nil {
+			t.sent = map[string]map[string]bool{}
 		}
-		of[s.Target] = true
+		t.sent[account] = of
 	}
+	of[mailbox] = true
 }
 
 // sentTo reports which mailboxes of an account were, or may have been, sent to.
@@ -342,11 +340,20 @@ type journal struct {
 }
 
 func (j journal) Intend(ctx context.Context, pass mailproof.PassID, steps []mailproof.Step) ([]int64, error) {
-	j.sent.note(steps)
+	for i := range steps {
+		if i == 0 || steps[i].Target != steps[i-1].Target {
+			j.sent.note(steps[i].Account, steps[i].Target)
+		}
+	}
 	return j.ledger.IntendAll(ctx, pass, steps)
 }
 
 func (j journal) Record(ctx context.Context, pass mailproof.PassID, tickets []int64, results []mailproof.StepResult) error {
 	j.refused.note(results)
+	for i := range results {
+		if s := &results[i].Step; s.Kind == mailproof.StoreFlags {
+			j.sent.note(s.Account, s.Target)
+		}
+	}
 	return j.ledger.RecordAll(ctx, pass, tickets, results)
 }

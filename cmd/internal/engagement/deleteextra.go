@@ -381,6 +381,7 @@ func (e *Engagement) deleteBatch(ctx context.Context, r *pacedReader, w *imapcon
 			uids = append(uids, batch[i].Destination.UID)
 		}
 	}
+	e.sent.note(batch[0].Destination.Account, mailbox)
 	failure := w.Expunge(ctx, mailbox, validity, uids)
 	for i := range batch {
 		d := &batch[i]

@@ -229,16 +229,32 @@ func TestStaleStates(t *testing.T) {
 		return told[mailbox]
 	}})
 	src, dst := w.source.Account("anna"), w.destination.Account("anna")
-	dst.Append("INBOX", messageOf(100), nil, time.Unix(1_600_000_000, 0))
-	w.run(nil)
+	dst.Append("Work", messageOf(100), nil, time.Unix(1_600_000_000, 0))
+	src.Append("Archive", messageOf(50), nil, time.Unix(1_700_000_000, 0))
+	run := func() Comparison {
+		mu.Lock()
+		clear(told) // it is true before each run
+		mu.Unlock()
+		return w.run(nil)
+	}
+	run()
 	for pass := range 3 {
 		for i := range 3 {
-			src.Append("INBOX", messageOf(3*pass+i), nil, time.Unix(1_700_000_000, 0))
+			src.Append("Work", messageOf(3*pass+i), nil, time.Unix(1_700_000_000, 0))
 		}
-		if c := w.run(nil); c.Totals.Missing != 0 || c.Totals.Extra != 1 || c.Totals.DuplicateSurplus != 0 {
+		if c := run(); c.Totals.Missing != 0 || c.Totals.Extra != 1 || c.Totals.DuplicateSurplus != 0 {
 			t.Errorf("run %d: %+v", pass, c.Totals)
 		}
-		if n := len(dst.Messages("INBOX")); n != 4+3*pass {
+		// So are flags that were set there.
+		for _, folder := range []string{"Archive", "Work"} {
+			if err := src.SetFlags(folder, 1, []mailproof.Flags{{`\Seen`}, {`\Flagged`}, nil}[pass]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c := run(); c.Accounts[0].FlagsDiffer != 0 {
+			t.Errorf("run %d: flags of %d messages differ", pass, c.Accounts[0].FlagsDiffer)
+		}
+		if n := len(dst.Messages("Work")); n != 4+3*pass {
 			t.Errorf("run %d: %d messages on the destination, want %d", pass, n, 4+3*pass)
 		}
 	}
