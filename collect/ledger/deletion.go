@@ -98,3 +98,45 @@ func (l *Ledger) Deletions(ctx context.Context) ([]Deletion, error) {
 	})
 	return list, err
 }
+
+// SharedDeletions returns the indices of those messages that another account has,
+// too, by what was read of it: the same octets under the same UID of a mailbox of
+// the same name and UIDVALIDITY. Two accounts then share one mailbox.
+func (l *Ledger) SharedDeletions(ctx context.Context, list []Deletion) (shared []int, err error) {
+	type place struct {
+		account, mailbox string
+		validity         uint32
+	}
+	epochs := map[place][]int64{} // of the others
+	err = l.snapshot(ctx, func(r *reader) error {
+		for i := range list {
+			d := &list[i].Destination
+			at := place{d.Account, d.Mailbox, d.UIDValidity}
+			of, known := epochs[at]
+			if !known {
+				err := r.each(ctx, `SELECT e.id FROM mailbox b JOIN account a ON a.id = b.account JOIN epoch e ON e.mailbox = b.id AND e.uidvalidity = ?
+					WHERE b.side = 'destination' AND b.name = ? AND a.name <> ?`, []any{int64(d.UIDValidity), d.Mailbox, d.Account}, func(row scanFunc) error {
+					of = append(of, 0)
+					return row(&of[len(of)-1])
+				})
+				if err != nil {
+					return err
+				}
+				epochs[at] = of
+			}
+			for _, epoch := range of {
+				var one int64
+				has, err := r.one(ctx, "SELECT 1 FROM message WHERE id = ? AND substr(hashes, 1, 32) = ?", []any{messageID(epoch, d.UID), list[i].T0[:]}, &one)
+				if err != nil {
+					return err
+				}
+				if has {
+					shared = append(shared, i)
+					break
+				}
+			}
+		}
+		return nil
+	})
+	return shared, err
+}

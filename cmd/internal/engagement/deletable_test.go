@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"testing"
+	"time"
 
 	"github.com/mailproof/mailproof"
+	"github.com/mailproof/mailproof/collect/imapmem"
 	"github.com/mailproof/mailproof/collect/ledger"
 )
 
@@ -99,4 +101,46 @@ func TestDeletable(t *testing.T) {
 			t.Errorf("%q: %d messages would be deleted, want %d (%s)", name, len(list), want, because)
 		}
 	}
+}
+
+// Of two accounts that go into one mailbox of the destination, what the one deleted
+// on its source stays where the other one has it.
+func TestSharedIsNotDeleted(t *testing.T) {
+	w := newBetween(t, imapmem.Options{}, imapmem.Options{})
+	w.source.AddAccount("bob", "pw")
+	anna := w.options.Accounts[0]
+	bob := anna
+	bob.Name, bob.Source = "bob", w.source.Endpoint("bob")
+	at := time.Unix(1_700_000_000, 0)
+	for i := range 3 {
+		w.source.Account("anna").Append("INBOX", messageOf(i), nil, at)
+	}
+	w.source.Account("bob").Append("INBOX", messageOf(0), nil, at)
+	run := func(a Account) {
+		w.options.Accounts, w.options.Roster = []Account{a}, []string{a.Name}
+		w.run(nil)
+	}
+	run(anna)
+	w.destination.Account("anna").Append("INBOX", messageOf(9), nil, at)
+	run(bob)
+	if n := len(w.destination.Account("anna").Messages("INBOX")); n != 4 {
+		t.Fatalf("%d messages on the destination, want 4", n)
+	}
+	w.source.Account("anna").Append("INBOX", messageOf(7), nil, at) // bob does not have it
+	run(anna)
+	for _, uid := range []mailproof.UID{1, 4} {
+		if err := w.source.Account("anna").Remove("INBOX", uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(anna)
+	w.with(nil, func(e *Engagement) {
+		plans, err := e.DeletionPlans(t.Context())
+		if err != nil || len(plans) != 1 {
+			t.Fatal(plans, err)
+		}
+		if list := plans[0].Messages; len(list) != 1 || list[0].Source.UID != 4 {
+			t.Errorf("%+v would be deleted, want the copy of uid 4 alone", list)
+		}
+	})
 }

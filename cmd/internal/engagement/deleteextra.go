@@ -30,6 +30,8 @@ import (
 //     lists its folder under the same UIDVALIDITY and not the message;
 //   - nothing on the source shares its content or its identity, by any strong
 //     tier of the fingerprint: what was moved, or is there twice, stays;
+//   - no other account of the engagement has it: of two that share a mailbox of the
+//     destination, what one no longer has may be the other's;
 //   - right before the deletion it is read again, and is the same.
 //
 // Where one of these cannot be told, nothing is deleted.
@@ -97,6 +99,13 @@ func (e *Engagement) deletionPlan(ctx context.Context, account string) (p Deleti
 		appended = append(appended, s)
 	}
 	p.Messages, p.Because, err = deletable(ctx, src, dst, appended)
+	if err != nil || len(p.Messages) == 0 {
+		return p, err
+	}
+	shared, err := e.ledger.SharedDeletions(ctx, p.Messages)
+	for _, i := range slices.Backward(shared) {
+		p.Messages = slices.Delete(p.Messages, i, i+1)
+	}
 	return p, err
 }
 
