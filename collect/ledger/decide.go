@@ -83,43 +83,74 @@ func (r *reader) decided(ctx context.Context) (map[mailproof.MessageKey]Decided,
 // UID names one message for ever (RFC 9051 §2.3.1.1), unless a server is restored
 // or replaced: what was said of the one must not cover the other.
 func (r *reader) replaced(ctx context.Context, decided map[mailproof.MessageKey]Decided) error {
-	var some bool
-	if _, err := r.one(ctx, "SELECT EXISTS (SELECT 1 FROM reading) OR EXISTS (SELECT 1 FROM listing)", nil, &some); err != nil || !some {
+	first := mailproof.PassID(1 << 62) // of the readings that the decisions rest on
+	for key, d := range decided {
+		first = min(first, d.restsOn(key.Side))
+	}
+	later := map[int64]bool{} // messages that were read or listed anew since; true: listed
+	err := r.each(ctx, "SELECT message, 0 FROM reading WHERE pass > ?1 UNION ALL SELECT message, 1 FROM listing WHERE pass > ?1", []any{int64(first)}, func(row scanFunc) error {
+		var id int64
+		var listed bool
+		err := row(&id, &listed)
+		later[id] = later[id] || listed
+		return err
+	})
+	if err != nil || len(later) == 0 {
 		return err
 	}
+	epochs := map[mailproof.MessageKey]int64{} // by the key of a message without its UID
 	for key, d := range decided {
-		rests := d.SourcePass
-		if key.Side == mailproof.Destination {
-			rests = d.DestinationPass
+		box := key
+		box.UID = 0
+		epoch, known := epochs[box]
+		if !known {
+			if _, err := r.one(ctx, `SELECT e.id FROM account a JOIN mailbox b ON b.account = a.id AND b.side = ?2 AND b.name = ?3
+				JOIN epoch e ON e.mailbox = b.id AND e.uidvalidity = ?4 WHERE a.name = ?1`,
+				[]any{key.Account, sideText(key.Side), key.Mailbox, int64(key.UIDValidity)}, &epoch); err != nil {
+				return err
+			}
+			epochs[box] = epoch
 		}
-		var id int64
-		var reread, relisted bool
-		known, err := r.one(ctx, `SELECT m.id, EXISTS (SELECT 1 FROM reading x WHERE x.message = m.id AND x.pass > ?6), EXISTS (SELECT 1 FROM listing x WHERE x.message = m.id AND x.pass > ?6)
-			FROM account a JOIN mailbox b ON b.account = a.id AND b.side = ?2 AND b.name = ?3 JOIN epoch e ON e.mailbox = b.id AND e.uidvalidity = ?4
-			JOIN message m ON m.id = e.id << 32 | ?5 WHERE a.name = ?1`,
-			[]any{key.Account, sideText(key.Side), key.Mailbox, int64(key.UIDValidity), int64(key.UID), int64(rests)}, &id, &reread, &relisted)
-		if err != nil {
-			return err
-		}
-		if !known || !reread && !relisted {
+		id := messageID(epoch, key.UID)
+		if _, is := later[id]; !is {
 			continue
 		}
-		before, err := r.contentAt(ctx, id, rests)
-		if err != nil {
+		if d.Replaced, err = r.another(ctx, id, d.restsOn(key.Side), later[id]); err != nil {
 			return err
-		}
-		now, err := r.contentAt(ctx, id, 1<<62)
-		if err != nil {
-			return err
-		}
-		// Of one that was not read both times, the listing alone tells.
-		d.Replaced = relisted
-		if before != nil && now != nil {
-			d.Replaced = !sameContent(before, now)
 		}
 		decided[key] = d
 	}
 	return nil
+}
+
+// restsOn is the reading of one side that the decision rests on.
+func (d *Decided) restsOn(side mailproof.Side) mailproof.PassID {
+	if side == mailproof.Destination {
+		return d.DestinationPass
+	}
+	return d.SourcePass
+}
+
+// another reports whether a message is not the one that a pass knew. listed says
+// that it was listed anew at some time.
+func (r *reader) another(ctx context.Context, id int64, pass mailproof.PassID, listed bool) (bool, error) {
+	before, err := r.contentAt(ctx, id, pass)
+	if err != nil {
+		return false, err
+	}
+	now, err := r.contentAt(ctx, id, 1<<62)
+	switch {
+	case err != nil:
+		return false, err
+	case before != nil && now != nil:
+		return !sameContent(before, now), nil
+	case !listed:
+		return false, nil
+	}
+	// Of one that was not read both times, the listing alone tells.
+	var since bool
+	_, err = r.one(ctx, "SELECT EXISTS (SELECT 1 FROM listing WHERE message = ? AND pass > ?)", []any{id, int64(pass)}, &since)
+	return since, err
 }
 
 // contentAt returns the hashes of a message as a pass knew it, nil where it was
