@@ -60,6 +60,8 @@ type sanitizer struct {
 	search   searchRewriter
 	row      int // lines that came in a row, but for FETCH responses to the client
 	most     int // how many may
+	heard    int // octets of the responses that a command of our own was told of
+	mayHear  int // how many it may be told
 
 	mode      atomic.Uint32 // fetchMode
 	opened    atomic.Int64  // FETCH responses of which a body literal began
@@ -82,7 +84,7 @@ type hooks struct {
 }
 
 func newSanitizer(br *bufio.Reader, h hooks) *sanitizer {
-	return &sanitizer{br: br, hooks: h, most: maxUntagged}
+	return &sanitizer{br: br, hooks: h, most: maxUntagged, mayHear: maxHeard}
 }
 
 func (s *sanitizer) Read(p []byte) (int, error) {
@@ -189,9 +191,13 @@ func chomp(line []byte) []byte {
 // still at work; one that never comes to an end would hold the line for ever.
 const maxUntagged = 1 << 20
 
+// maxHeard is how many octets of them a command of our own is told of: some hold
+// them until they are whole. A LIST of three hundred thousand mailboxes has as many.
+const maxHeard = 64 << 20
+
 // completion handles a tagged response.
 func (s *sanitizer) completion(line []byte) error {
-	s.row = 0
+	s.row, s.heard = 0, 0
 	tag, rest, _ := strings.Cut(string(line), " ")
 	st, ok := parseStatus(rest)
 	if !ok {
@@ -329,6 +335,9 @@ func (s *sanitizer) collect(r response, line []byte) error {
 	}
 	if !listening {
 		return nil
+	}
+	if s.heard += size; s.heard > s.mayHear {
+		return malformed("responses of more than %d octets and no end", s.mayHear)
 	}
 	values, err := parseValues(parts)
 	if err != nil {

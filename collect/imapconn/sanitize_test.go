@@ -122,6 +122,20 @@ func TestEndlessResponses(t *testing.T) {
 	}
 }
 
+// What a command of our own is told, and holds, has an end in octets as well.
+func TestHeardIsBounded(t *testing.T) {
+	told := 0
+	line := "* LIST () \"/\" {1000}\r\n" + strings.Repeat("x", 1000) + "\r\n"
+	s := newSanitizer(bufio.NewReader(strings.NewReader(strings.Repeat(strings.Repeat(line, 90)+"M1 OK done\r\n", 3)+strings.Repeat(line, 200))), hooks{
+		continuation: func() {}, untagged: func(r response) { told += len(r.values[2].str) }, unilateral: func(status) {}, tagged: func(string, status) bool { return true }})
+	s.mayHear = 100_000
+	s.listening.Store(true)
+	_, err := io.Copy(io.Discard, s)
+	if !strings.Contains(fmt.Sprint(err), "and no end") || told < 3*90_000 || told > 4*100_000 {
+		t.Errorf("%d octets were told: %v", told, err)
+	}
+}
+
 // A SEARCH response that does not end is an error before it fills the memory.
 func TestEndlessSearch(t *testing.T) {
 	piece := bytes.Repeat([]byte("1 3 "), 1<<18)
