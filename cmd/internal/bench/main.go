@@ -76,7 +76,9 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if o.program == "" {
 		o.program = filepath.Join(dir, "mailproof")
-		if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", o.program, "github.com/mailproof/mailproof/cmd/mailproof").CombinedOutput(); err != nil {
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", o.program, "github.com/mailproof/mailproof/cmd/mailproof")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+		if text, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, text)
 		}
 	}
