@@ -354,6 +354,12 @@ func (s span) Class() string {
 	return strings.Join(c, " ")
 }
 
+// IsAddress reports whether the text is a name with an @ in it.
+func (s span) IsAddress() bool { return s.Style&name != 0 && strings.Contains(s.Text, "@") }
+
+// Parts are those of an address between which a line may end.
+func (s span) Parts() []string { return strings.SplitAfter(s.Text, "@") }
+
 // Class names the classes of a column's cells.
 func (c column) Class() string {
 	var names []string
@@ -366,20 +372,28 @@ func (c column) Class() string {
 	return strings.Join(names, " ")
 }
 
-// Body are the rows but for the totals.
-func (t *table) Body() []row { return t.where(false) }
+// Body are the rows before the totals.
+func (t *table) Body() []row { return t.Rows[:t.total()] }
 
-// Totals are the rows below the last rule.
-func (t *table) Totals() []row { return t.where(true) }
-
-func (t *table) where(total bool) []row {
-	var out []row
-	for _, r := range t.Rows {
-		if (r.Kind == totalRow) == total {
-			out = append(out, r)
-		}
+// Totals are the rows of the sum.
+func (t *table) Totals() []row {
+	from := t.total()
+	to := from
+	for to < len(t.Rows) && t.Rows[to].Kind == totalRow {
+		to++
 	}
-	return out
+	return t.Rows[from:to]
+}
+
+// After are the rows behind the totals, which are no part of the sum.
+func (t *table) After() []row { return t.Rows[t.total()+len(t.Totals()):] }
+
+// total is where the totals begin.
+func (t *table) total() int {
+	if i := slices.IndexFunc(t.Rows, func(r row) bool { return r.Kind == totalRow }); i >= 0 {
+		return i
+	}
+	return len(t.Rows)
 }
 
 // groupCells are the cells of the row over the heads; one without a title is a

@@ -62,3 +62,27 @@ func TestNothingOverflows(t *testing.T) {
 		}
 	}
 }
+
+// On the page as on paper the sum of the source stands behind what it adds up, and
+// what the destination has beside stands behind the sum. An address may be parted
+// behind its @.
+func TestPageOrder(t *testing.T) {
+	d := sample{accounts: 3, verdict: mailproof.Complete}.document()
+	d.Accounts[0].Account = "anna@northgate.example"
+	page := html(t, d)
+	from := strings.Index(page, `<table class="ti`)
+	if from < 0 {
+		t.Fatal("there is no table of tiers")
+	}
+	text := htmlText(page[from : from+strings.Index(page[from:], "</table>")])
+	at := []int{strings.Index(text, "not checked"), strings.Index(text, "Source inventory"), strings.Index(text, "surplus duplicate")}
+	if at[0] < 0 || at[0] > at[1] || at[1] > at[2] {
+		t.Errorf("%v: %s", at, text)
+	}
+	if strings.Count(page, "<tfoot>") == 0 || strings.Count(page, `<tbody class="sum">`) != 1 {
+		t.Error("other sums stand elsewhere than at the end")
+	}
+	if !strings.Contains(page, "anna@<wbr>northgate.example") {
+		t.Error("the address cannot be parted")
+	}
+}

@@ -264,7 +264,7 @@ func (d *Document) tiers() *table {
 		{mailproof.Unverifiable, "", c.Unverifiable, true},
 		{mailproof.NotChecked, "", c.NotChecked, true},
 	}
-	t := &table{Class: "ti", Caption: words(d.t("Match tiers, and how many source messages rest on each")),
+	t := &table{Class: "ti", Wide: true, Caption: words(d.t("Match tiers, and how many source messages rest on each")),
 		Columns: []column{{Head: d.t("Verdict"), Width: 19.5}, {Head: d.t("Tier"), Width: 9}, {Head: d.t("What it states"), Width: 57.5}, {Head: d.t("Messages"), Width: 14, Right: true}}}
 	add := func(l line) {
 		t.Rows = append(t.Rows, row{Cells: []cell{marked(messageMarks[l.v], d.t(verdictWords[l.v])), words(d.t(l.tier)), words(d.t(l.v.Meaning())), number(l.n, l.hot)}})
