@@ -138,7 +138,10 @@ type Options struct {
 	Exclude func(mailproof.Mailbox) (rule string, excluded bool)
 	// Omit reports whether a rule leaves out a single message: it is listed, and
 	// not read. Nil leaves out none.
-	Omit     func(mailproof.Metadata) bool
+	Omit func(mailproof.Metadata) bool
+	// Started is when what the source tells may have been found out first; zero means
+	// when the pass takes up the account.
+	Started  time.Time
 	Progress mailproof.Progress
 	// Written reports whether something was sent to a mailbox since it was read
 	// last: that its server says nothing of it is no reason to leave it unread. Nil:
@@ -202,7 +205,10 @@ func (s *Summary) Add(t Summary) {
 // could not be read to its end; it is in the ledger too.
 func Inventory(ctx context.Context, src Source, rec Recorder, o Options) (Summary, error) {
 	p := newPass(src, rec, o)
-	scan := mailproof.Scan{Pass: o.Pass, Account: o.Account, Side: o.Side, Started: p.now(), Server: src.Server()}
+	scan := mailproof.Scan{Pass: o.Pass, Account: o.Account, Side: o.Side, Started: o.Started, Server: src.Server()}
+	if scan.Started.IsZero() {
+		scan.Started = p.now()
+	}
 	if err := rec.BeginScan(ctx, scan); err != nil {
 		return p.sum, err
 	}

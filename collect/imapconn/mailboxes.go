@@ -75,7 +75,7 @@ var specialUses = map[string]mailproof.SpecialUse{
 // list lists the personal mailboxes, with their states where they are wanted and
 // the server tells them along (RFC 5819).
 func (s *session) list(ctx context.Context, states bool) (*survey, error) {
-	if fresh := s.surveyed; fresh != nil && states && time.Since(fresh.at) < surveyAge {
+	if fresh := s.surveyed; fresh != nil && states && time.Since(fresh.at) < SurveyAge {
 		s.surveyed = nil
 		return fresh, nil
 	}

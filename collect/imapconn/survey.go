@@ -17,9 +17,9 @@ type survey struct {
 	at    time.Time
 }
 
-// surveyAge is how long a survey that came with the sign-in may be used for one
+// SurveyAge is how long a survey that came with the sign-in may be used for one
 // that is asked for.
-const surveyAge = 3 * time.Second
+const SurveyAge = 3 * time.Second
 
 func newSurvey() *survey {
 	return &survey{found: map[string]*mailproof.Mailbox{}, state: map[string]mailproof.MailboxState{}, at: time.Now()}

@@ -98,6 +98,7 @@ func (e *Engagement) inventoryOne(ctx context.Context, a Account, o collect.Opti
 		return collect.Summary{}, collect.Failed(ctx, rec, o, mailproof.ServerInfo{Address: a.Endpoint(o.Side).Address()}, err)
 	}
 	defer done()
+	o.Started = r.conn.since(time.Now()).UTC()
 	o.Progress.Add(r.limits(ctx, mailproof.Tick{Kind: mailproof.InventoryPass, Side: o.Side, Account: a.Name}))
 	if o.Side == mailproof.Destination {
 		if o.Written, err = e.sentTo(ctx, a.Name); err != nil {

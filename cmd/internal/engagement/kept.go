@@ -3,6 +3,7 @@ package engagement
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/collect/imapconn"
@@ -29,7 +30,17 @@ type conn struct {
 	writer *imapconn.Writer // of the destination: reader reads over the same connection
 	leave  func()           // makes room for the next one
 
-	read, written int64 // octets that are in the book already
+	dialled, ready time.Time // when the sign-in began and ended
+	read, written  int64     // octets that are in the book already
+}
+
+// since is when what the connection tells next may have been found out: what came
+// along with the sign-in is used for a moment.
+func (c *conn) since(now time.Time) time.Time {
+	if c.dialled.IsZero() || now.Sub(c.ready) > imapconn.SurveyAge {
+		return now
+	}
+	return c.dialled
 }
 
 // end signs out, and waits for the answer or not.
@@ -76,7 +87,12 @@ func (e *Engagement) signedInTo(ctx context.Context, a Account, side mailproof.S
 // wait for a place, there may be none.
 func (e *Engagement) dial(ctx context.Context, a Account, side mailproof.Side, config imapconn.Config, mayWait bool) (c *conn, err error) {
 	config.Survey = true
-	c = new(conn)
+	c = &conn{dialled: time.Now()}
+	defer func() {
+		if err == nil {
+			c.ready = time.Now()
+		}
+	}()
 	if side == mailproof.Source {
 		c.reader, c.leave, err = signedIn(ctx, e, a, side, config, mayWait, imapconn.DialReader)
 		return c, err

@@ -260,6 +260,40 @@ func TestStaleStates(t *testing.T) {
 	}
 }
 
+// A reading says that it began no later than what it rests on was told, also where
+// that came along with a sign-in of before: whether it lies behind the cut-over is
+// judged by it.
+func TestReadingBeginsBeforeItsStates(t *testing.T) {
+	var mu sync.Mutex
+	var listed time.Time
+	w := newBetween(t, imapmem.Options{OnCommand: func(_, command string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if command == "LIST" {
+			listed = time.Now()
+		}
+		return nil
+	}}, imapmem.Options{Latency: 20 * time.Millisecond}) // the source is signed in to meanwhile
+	for i := range 3 {
+		w.source.Account("anna").Append("INBOX", messageOf(i), nil, time.Unix(1_700_000_000, 0))
+		w.run(nil)
+		w.with(nil, func(e *Engagement) {
+			scan, _, _, err := e.ledger.LatestScan(t.Context(), "anna", mailproof.Source)
+			if err != nil || scan.Started.After(listed) {
+				t.Errorf("the reading began at %v, and its folders were listed at %v (%v)", scan.Started, listed.UTC(), err)
+			}
+		})
+	}
+	listed = time.Time{}
+	w.run(nil) // nothing new: one reading, with the sign-in
+	w.with(nil, func(e *Engagement) {
+		scan, _, _, err := e.ledger.LatestScan(t.Context(), "anna", mailproof.Source)
+		if err != nil || scan.Started.After(listed) {
+			t.Errorf("nothing new: the reading began at %v, and its folders were listed at %v (%v)", scan.Started, listed.UTC(), err)
+		}
+	})
+}
+
 // A source that tells of its mailboxes what it knew when they were read last is not
 // believed where the inbox shows that mail has come: in whichever folder it is.
 func TestStaleSource(t *testing.T) {
