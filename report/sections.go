@@ -3,7 +3,6 @@ package report
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mailproof/mailproof"
 	"github.com/mailproof/mailproof/report/chart"
@@ -227,15 +226,15 @@ func (d *Document) copyText() string {
 // afterCopyText says what the comparison rests on, as the passes tell: only an
 // inventory of the destination taken after the last append is evidence of it.
 func (d *Document) afterCopyText() string {
-	var copied time.Time
+	var copied mailproof.PassID // in whose order they began, whatever the clock said
 	for _, p := range d.Passes {
-		if p.Kind == mailproof.CopyPass && p.Started.After(copied) {
-			copied = p.Started
+		if p.Kind == mailproof.CopyPass {
+			copied = max(copied, p.ID)
 		}
 	}
 	basis := d.t("The comparison rests on the inventories alone, never on the copy's own log.")
 	for _, p := range d.Passes {
-		if p.Kind == mailproof.InventoryPass && p.Side == mailproof.Destination && p.State == mailproof.PassDone && p.Started.After(copied) {
+		if p.Kind == mailproof.InventoryPass && p.Side == mailproof.Destination && p.State == mailproof.PassDone && p.ID > copied {
 			return d.t("After the last append the destination was listed again, and what was new was read. ") + basis
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mailproof/mailproof"
 )
@@ -80,6 +81,27 @@ func TestUnconfirmedFits(t *testing.T) {
 		at := slices.IndexFunc(pages, func(p string) bool { return strings.Contains(squeeze(p), squeeze(spoken.t("Contents"))) })
 		if at != 1 || !strings.Contains(squeeze(pages[0]), "long-label") {
 			t.Errorf("%s: the contents stand on page %d", language, at+1)
+		}
+	}
+}
+
+// Whether the destination was read after the last append follows from the order of
+// the passes, also where the clock was set between them.
+func TestReadAfterTheCopyWhateverTheClock(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	read := mailproof.Pass{Kind: mailproof.InventoryPass, Side: mailproof.Destination, State: mailproof.PassDone}
+	sent := mailproof.Pass{Kind: mailproof.CopyPass, State: mailproof.PassDone}
+	for _, shift := range []time.Duration{-time.Hour, 0, time.Hour} {
+		for _, after := range []bool{false, true} {
+			first, second := read, sent
+			if after {
+				first, second = sent, read
+			}
+			first.ID, first.Started, second.ID, second.Started = 1, at, 2, at.Add(shift)
+			d := Document{Passes: []mailproof.Pass{first, second}}
+			if got := strings.HasPrefix(d.afterCopyText(), "After the last append"); got != after {
+				t.Errorf("read after the copy %v, clock moved by %v: %s", after, shift, d.afterCopyText())
+			}
 		}
 	}
 }
