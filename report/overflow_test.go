@@ -2,6 +2,7 @@ package report
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,19 +35,34 @@ func printedWords(t *testing.T, page string) []printedWord {
 	return list
 }
 
-// In no language does a word run over the margin, or lie on another.
+// In no language does a word run over the margin, or lie on another; and page one
+// stays one page, however long what it names.
 func TestNothingOverflows(t *testing.T) {
 	totext := tool(t, "pdftotext")
 	const points = 72 / 25.4
 	for _, language := range Languages() {
 		d := sample{accounts: 12, exceptions: 7, verdict: mailproof.Incomplete, whole: true}.document()
+		d.CutOver = sampleTime
+		for range 5 {
+			d.Unconfirmed = append(d.Unconfirmed, strings.Repeat("long-label.", 18)+"example")
+		}
 		d.Brand.Language = language
 		if language == "ja" {
 			d.Brand.Fonts = [][]byte{japaneseFont(t)}
 		}
 		out := run(t, totext, "-bbox", pdfFile(t, d), "-")
+		spoken, err := d.spoken()
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i, page := range strings.Split(out, "</page>") {
 			words := printedWords(t, page)
+			if contents := slices.ContainsFunc(words, func(w printedWord) bool { return w.text == spoken.t("Contents") }); contents != (i == 1) && i < 2 {
+				t.Errorf("%s: page one is not one page", language)
+			}
+			if i == 0 && !strings.Contains(page, "long-label") {
+				t.Errorf("%s: page one does not name the domains", language)
+			}
 			for j, w := range words {
 				if w.right > (left+width)*points+1.5 {
 					t.Errorf("%s: page %d: %q ends %.1f mm behind the margin", language, i+1, w.text, w.right/points-left-width)

@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,32 +54,6 @@ func TestUnconfirmedDomain(t *testing.T) {
 		}
 		if bytes.Contains(raw, []byte("dns_unconfirmed")) != (tt.unconfirmed != nil) {
 			t.Errorf("%s: report.json and the report differ", tt.name)
-		}
-	}
-}
-
-// However long the names, page one stays one page.
-func TestUnconfirmedFits(t *testing.T) {
-	totext := tool(t, "pdftotext")
-	for _, language := range Languages() {
-		d := sample{accounts: 30, exceptions: 12, verdict: mailproof.Incomplete, whole: true}.document()
-		d.CutOver = sampleTime
-		for range 5 {
-			d.Unconfirmed = append(d.Unconfirmed, strings.Repeat("long-label.", 18)+"example")
-		}
-		d.Brand.Language = language
-		if language == "ja" {
-			d.Brand.Fonts = [][]byte{japaneseFont(t)}
-		}
-		pages := strings.Split(run(t, totext, "-layout", pdfFile(t, d), "-"), "\f")
-		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") } // Japanese is broken anywhere
-		spoken, err := d.spoken()
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := slices.IndexFunc(pages, func(p string) bool { return strings.Contains(squeeze(p), squeeze(spoken.t("Contents"))) })
-		if at != 1 || !strings.Contains(squeeze(pages[0]), "long-label") {
-			t.Errorf("%s: the contents stand on page %d", language, at+1)
 		}
 	}
 }
