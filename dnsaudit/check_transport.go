@@ -377,11 +377,13 @@ func (d *dossier) hasTLSA() bool {
 	return false
 }
 
-// tlsaErr is why the TLSA records of one of the hosts are not known.
+// tlsaErr is why the TLSA records of one of the hosts are not known. A server that
+// does not know the type has no such record.
 func (d *dossier) tlsaErr(hosts []string) error {
 	for _, host := range hosts {
-		if err := d.host(host).tlsa.Err; err != nil && host != "." && !isIPName(host) {
-			return fmt.Errorf("the TLSA records of %s: %w", display(host), err)
+		got := d.host(host).tlsa
+		if got.Err != nil && got.RCode != dns.RcodeNotImplemented && host != "." && !isIPName(host) {
+			return fmt.Errorf("the TLSA records of %s: %w", display(host), got.Err)
 		}
 	}
 	return nil

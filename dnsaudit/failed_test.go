@@ -290,6 +290,7 @@ func TestHalfAnswered(t *testing.T) {
 
 		{name: "MX not answered beside a policy", phase: p3, add: sts, setup: fails(dnsmem.ServFail, "example.test", dns.TypeMX), want: wants(unknown, "mx.expected", "sts.fetch", "sts.mx", "dane.match", "dane.cutover")},
 		{name: "TLSA refused", phase: p3, setup: fails(dnsmem.Refuse, "_25._tcp.mx1.newhost.test"), want: wants(unknown, "dane.match", "dane.cutover")},
+		{name: "TLSA is a type that the server does not know", phase: p3, setup: fails(dnsmem.NotImp, "_25._tcp.mx1.newhost.test"), want: wants(pass, "dane.match", "dane.cutover")},
 		{name: "TLSA not known, TLS reports missing", phase: p3, edits: []string{"_smtp._tls", "_other._tls"}, setup: fails(dnsmem.Refuse, "_25._tcp.mx1.newhost.test"), want: wants(unknown, "tlsrpt")},
 		{name: "no TLSA, TLS reports missing", phase: p3, edits: []string{"_smtp._tls", "_other._tls"}, want: wants(info, "tlsrpt")},
 		{name: "MTA-STS not known, TLS reports missing", phase: p3, edits: []string{"_smtp._tls", "_other._tls"}, setup: fails(dnsmem.ServFail, "_mta-sts.example.test"), want: wants(unknown, "tlsrpt", "sts.fetch")},
