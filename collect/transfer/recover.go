@@ -33,11 +33,11 @@ type box struct {
 	created  bool   // by this pass
 	validity uint32
 	top      floor // of what is sent from now on
-	// numbered are the UIDs of messages that were acknowledged and may lie above
-	// the floor of what is in the air; unnumbered are messages that were
+	// numbered are the messages that were acknowledged and may lie above the floor
+	// of what is in the air, by the UIDs that were named; unnumbered are messages that were
 	// acknowledged without a UID since top was known, count of them. Both are
 	// found among the new ones and are nobody's doubt.
-	numbered   map[mailproof.UID]bool
+	numbered   map[mailproof.UID]mailproof.Hash // T0
 	unnumbered map[mailproof.Hash]int
 	count      int
 	raised     bool   // top rests on an APPENDUID
@@ -124,12 +124,12 @@ func (b *box) added(t0 mailproof.Hash, r mailproof.Receipt, from floor) {
 		return
 	case r.UID < from.uid:
 		b.untrue = fmt.Sprintf("APPENDUID names UID %d, below one that was given before", r.UID)
-	case b.numbered[r.UID]:
+	case b.isNumbered(r.UID):
 		b.untrue = fmt.Sprintf("APPENDUID names UID %d twice", r.UID)
 	case b.count > 0:
 		b.untrue = "APPENDUID names some of the messages and others not"
 	}
-	b.number(r.UID)
+	b.number(r.UID, t0)
 	if r.UID >= b.top.uid {
 		b.top, b.raised = floor{r.UID + 1, t0}, true
 	}
@@ -147,11 +147,16 @@ func (b *box) note(t0 mailproof.Hash) {
 	}
 }
 
-func (b *box) number(uid mailproof.UID) {
+func (b *box) number(uid mailproof.UID, t0 mailproof.Hash) {
 	if b.numbered == nil {
-		b.numbered = map[mailproof.UID]bool{}
+		b.numbered = map[mailproof.UID]mailproof.Hash{}
 	}
-	b.numbered[uid] = true
+	b.numbered[uid] = t0
+}
+
+func (b *box) isNumbered(uid mailproof.UID) bool {
+	_, ok := b.numbered[uid]
+	return ok
 }
 
 // forget drops the UIDs below everything that is in the air.
@@ -311,7 +316,7 @@ func (s *Sender) confirmed(ctx context.Context, there []pending, uids []mailproo
 	tickets := make([]int64, len(there))
 	for i, p := range there {
 		b.exists++
-		b.number(uids[i])
+		b.number(uids[i], p.Step.T0)
 		tickets[i] = p.ticket
 		results[i] = mailproof.StepResult{Step: p.Step, State: mailproof.StepDone, UIDValidity: b.validity, UID: uids[i], Octets: p.Step.Size, Finished: now()}
 	}
@@ -349,6 +354,9 @@ func (s *Sender) lookFor(ctx context.Context, target string, doubt []pending, lo
 			if now.below.uid != 0 && now.below.t0 == p.Step.T0 && p.Step.T0 != from.t0 {
 				return found, 0, fmt.Sprintf("UID %d of %q is not the message that APPENDUID said it is", now.below.uid, target), nil
 			}
+		}
+		if why := b.elsewhere(target, doubt, now.list); why != "" {
+			return found, 0, why, nil
 		}
 		var strange int
 		found, strange = match(doubt, now.list, b)
@@ -484,6 +492,25 @@ func (b *box) unfound(target string, from floor, list []arrival) (why string) {
 	return ""
 }
 
+// elsewhere says which UID has not the message that APPENDUID said it has, but one
+// that is looked for, or that is said to be under another. A server that stores
+// other octets than it was given has none of them there, and tells no untruth.
+func (b *box) elsewhere(target string, doubt []pending, list []arrival) (why string) {
+	ours := make(map[mailproof.Hash]bool, len(doubt)+len(b.numbered))
+	for i := range doubt {
+		ours[doubt[i].Step.T0] = true
+	}
+	for _, t0 := range b.numbered {
+		ours[t0] = true
+	}
+	for _, a := range list {
+		if t0, ok := b.numbered[a.uid]; ok && a.t0 != t0 && ours[a.t0] {
+			return fmt.Sprintf("UID %d of %q is not the message that APPENDUID said it is", a.uid, target)
+		}
+	}
+	return ""
+}
+
 // match assigns arrivals to messages by content, each once, and counts those
 // that nobody accounts for.
 func match(doubt []pending, arrivals []arrival, b *box) (found []mailproof.UID, strangers int) {
@@ -497,7 +524,7 @@ func match(doubt []pending, arrivals []arrival, b *box) (found []mailproof.UID, 
 	explained := map[mailproof.Hash]int{}
 	for _, a := range arrivals {
 		// Acknowledged ones are nobody's doubt.
-		if b.numbered[a.uid] {
+		if b.isNumbered(a.uid) {
 			continue
 		}
 		if explained[a.t0] < b.unnumbered[a.t0] {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/mailproof/mailproof"
@@ -15,20 +16,21 @@ type oddDestination struct {
 	*fakeDestination
 	batches int
 	answer  func(batch int, receipts []mailproof.Receipt) error
-	second  chan struct{} // closed when the second batch was sent
+	held    int           // the batch that is not answered until the one behind it was sent; 0: the first
+	behind  chan struct{} // closed when that was
 	state   func(s *mailproof.MailboxState)
 }
 
 func (d *oddDestination) StartAppend(ctx context.Context, mailbox string, batch []mailproof.Outgoing, singly bool) (func(context.Context) ([]mailproof.Receipt, error), error) {
 	wait, err := d.fakeDestination.StartAppend(ctx, mailbox, batch, singly)
 	d.batches++
-	n := d.batches
-	if n == 2 {
-		close(d.second)
+	n, held := d.batches, max(d.held, 1)
+	if n == held+1 {
+		close(d.behind)
 	}
 	return func(ctx context.Context) ([]mailproof.Receipt, error) {
-		if n == 1 {
-			<-d.second
+		if n == held {
+			<-d.behind
 		}
 		receipts, err := wait(ctx)
 		if err == nil {
@@ -51,6 +53,34 @@ func (d *oddDestination) ReadSince(ctx context.Context, mailbox string, from mai
 	state, err := d.fakeDestination.ReadSince(ctx, mailbox, from, read)
 	state.Exists = uint32(len(d.mailboxes[mailbox]))
 	return state, err
+}
+
+// landing tells when the first results are recorded.
+type landing struct {
+	*journal
+	once   sync.Once
+	landed chan struct{}
+}
+
+func (l *landing) Record(ctx context.Context, pass mailproof.PassID, tickets []int64, rs []mailproof.StepResult) error {
+	l.once.Do(func() { close(l.landed) })
+	return l.journal.Record(ctx, pass, tickets, rs)
+}
+
+// waitingSource gives a message only when something has happened.
+type waitingSource struct {
+	*fakeSource
+	uid   mailproof.UID
+	until chan struct{}
+}
+
+func (s *waitingSource) Bodies(ctx context.Context, want []mailproof.Metadata, read func(mailproof.UID, int64, io.Reader) error) (map[mailproof.UID]string, error) {
+	return s.fakeSource.Bodies(ctx, want, func(uid mailproof.UID, size int64, body io.Reader) error {
+		if uid == s.uid {
+			<-s.until
+		}
+		return read(uid, size, body)
+	})
 }
 
 // lose makes the fate of messages unknown, as when the connection ends before
@@ -86,7 +116,7 @@ func TestLostBelowAcknowledged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, dst, steps := world(250)
-			odd := &oddDestination{fakeDestination: dst, second: make(chan struct{}), answer: answer}
+			odd := &oddDestination{fakeDestination: dst, behind: make(chan struct{}), answer: answer}
 			sum, err := Run(t.Context(), src, odd, &journal{t: t}, each(steps), options())
 			if err != nil || sum.Appended != 250 || sum.Failed != 0 {
 				t.Errorf("%+v, %v", sum, err)
@@ -197,17 +227,24 @@ func TestUntrueNumbers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, lost := range []int{1, 3} {
+			for _, c := range []struct{ lost, held int }{{1, 1}, {3, 1}, {3, 2}} {
+				lost := c.lost
 				src, dst, steps := world(400)
-				odd := &oddDestination{fakeDestination: dst, second: make(chan struct{}), state: lie.state, answer: func(batch int, r []mailproof.Receipt) error {
+				odd := &oddDestination{fakeDestination: dst, held: c.held, behind: make(chan struct{}), state: lie.state, answer: func(batch int, r []mailproof.Receipt) error {
 					if batch == lost {
 						return lose(r)
 					}
 					lie.uids(batch, r)
 					return nil
 				}}
-				j := &journal{t: t}
-				sum, err := Run(t.Context(), src, odd, j, each(steps), options())
+				j := &landing{journal: &journal{t: t}, landed: make(chan struct{})}
+				var from Source = src
+				if c.held > 1 {
+					// The batch behind is sent when the first is settled, and the
+					// held one is not.
+					from = &waitingSource{src, 100*mailproof.UID(c.held) + 1, j.landed}
+				}
+				sum, err := Run(t.Context(), from, odd, j, each(steps), options())
 				if err != nil {
 					t.Errorf("batch %d is lost: %v", lost, err)
 				}
@@ -228,7 +265,7 @@ func TestUntrueNumbers(t *testing.T) {
 func TestUnnumberedIsBounded(t *testing.T) {
 	src, dst, steps := world(3*maxUnnumbered, make([]int, 3*maxUnnumbered)...)
 	asked := 0
-	odd := &oddDestination{fakeDestination: dst, second: make(chan struct{}), state: func(*mailproof.MailboxState) { asked++ },
+	odd := &oddDestination{fakeDestination: dst, behind: make(chan struct{}), state: func(*mailproof.MailboxState) { asked++ },
 		answer: func(_ int, receipts []mailproof.Receipt) error {
 			for i := range receipts {
 				receipts[i].UID = 0
