@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ var secrets = []string{sourceSecret, destinationSecret, wrongSecret}
 // stage is what a script works on: two embedded servers with two accounts.
 type stage struct {
 	source, destination *imapmem.Server
-	refuse              string // subject text that the destination refuses
+	refuse              atomic.Value // string: text that the destination refuses
 }
 
 type stageKey struct{}
@@ -80,7 +81,7 @@ func setUpStage(env *testscript.Env) error {
 	st := &stage{}
 	st.source = imapmem.New(imapmem.Options{Name: "Old"})
 	st.destination = imapmem.New(imapmem.Options{Name: "New", OnAppend: func(_, _ string, raw []byte) ([]byte, error) {
-		if st.refuse != "" && bytes.Contains(raw, []byte(st.refuse)) {
+		if text, ok := st.refuse.Load().(string); ok && text != "" && bytes.Contains(raw, []byte(text)) {
 			return nil, fmt.Errorf("[LIMIT] message content refused")
 		}
 		return raw, nil
@@ -230,7 +231,7 @@ func mailCommand(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s %s %s has %s messages, want %s", args[0], args[1], folder, got, rest[0])
 		}
 	case "refuse":
-		st.refuse = rest[0]
+		st.refuse.Store(rest[0])
 	default:
 		ts.Fatalf("mail: %s is not known", args[3])
 	}
