@@ -12,11 +12,11 @@ import (
 // Twins knows messages that were fingerprinted before, and by the algorithm of
 // today. It may be used by several goroutines at once.
 type Twins interface {
-	// Count is how many messages it knows.
+	// Count is how many messages it knows. It is asked before anything else is.
 	Count(ctx context.Context) (int, error)
 	// Find returns a message on record with this T0, by the number of its
 	// [mailproof.Row], and 0 where it knows none.
-	Find(ctx context.Context, t0 mailproof.Hash) (id int64, err error)
+	Find(t0 mailproof.Hash) (id int64)
 	// Fingerprint returns the whole fingerprint of a message that was found.
 	Fingerprint(ctx context.Context, id int64) (mailproof.Fingerprint, error)
 }
@@ -53,11 +53,7 @@ func (l *pipeline) fingerprint(ctx context.Context, h *fingerprint.Hasher, body 
 	if err != nil {
 		return fp, 0, err
 	}
-	twin, err = l.Twins.Find(ctx, t0)
-	switch {
-	case err != nil:
-		return fp, 0, recorded(err)
-	case twin == 0:
+	if twin = l.Twins.Find(t0); twin == 0 {
 		fp, err = h.Compute(body.Reader())
 		return fp, 0, err
 	}

@@ -85,14 +85,7 @@ func (s *splitter) takesRuns() bool {
 
 // lines takes a run, which raw octets were of.
 func (s *splitter) lines(r run, raw int64) {
-	switch s.sink {
-	case sinkPreamble:
-		s.octets[regionPreamble] += raw
-	case sinkEpilogue:
-		s.octets[regionEpilogue] += raw
-	default:
-		s.octets[regionPart] += raw
-	}
+	s.count(raw)
 	if s.signing >= 0 {
 		s.sign(r.joined(), true, 0)
 	}

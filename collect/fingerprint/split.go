@@ -121,18 +121,25 @@ func (s *splitter) line(b []byte, first, last bool, quoted int, raw int64) (body
 // dispatch gives a line that is no delimiter to what is open.
 func (s *splitter) dispatch(b []byte, first, last bool, raw int64) (body bool) {
 	body = !s.topHeader
-	switch s.sink {
-	case sinkHeader:
+	if s.sink == sinkHeader {
 		return s.headerLine(b, first, last, raw) || body
+	}
+	s.count(raw)
+	switch s.sink {
 	case sinkSniff:
 		s.sniff(b, first, last)
-		s.octets[regionPart] += raw
-		return body
 	case sinkNested:
-		s.octets[regionPart] += raw
 		s.leaf.decode(b, first, last)
 		s.feedNested(false)
-		return body
+	default:
+		s.leaf.line(b, first, last)
+	}
+	return body
+}
+
+// count says that raw octets belong to what is open, which is no header.
+func (s *splitter) count(raw int64) {
+	switch s.sink {
 	case sinkPreamble:
 		s.octets[regionPreamble] += raw
 	case sinkEpilogue:
@@ -140,8 +147,6 @@ func (s *splitter) dispatch(b []byte, first, last bool, raw int64) (body bool) {
 	default:
 		s.octets[regionPart] += raw
 	}
-	s.leaf.line(b, first, last)
-	return body
 }
 
 // close ends everything that is open. raw octets were left off at the end.

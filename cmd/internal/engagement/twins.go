@@ -21,7 +21,7 @@ func (e *Engagement) twins(ctx context.Context, account string, side mailproof.S
 	return &twins{open: func() (*ledger.Twins, error) { return e.ledger.Twins(ctx, account, side) }}
 }
 
-// Count implements [collect.Twins]. It is asked before anything else is.
+// Count implements [collect.Twins].
 func (t *twins) Count(context.Context) (int, error) {
 	t.once.Do(func() { t.of, t.err = t.open() })
 	if t.err != nil {
@@ -31,7 +31,7 @@ func (t *twins) Count(context.Context) (int, error) {
 }
 
 // Find implements [collect.Twins].
-func (t *twins) Find(_ context.Context, t0 mailproof.Hash) (int64, error) { return t.of.Find(t0), nil }
+func (t *twins) Find(t0 mailproof.Hash) int64 { return t.of.Find(t0) }
 
 // Fingerprint implements [collect.Twins].
 func (t *twins) Fingerprint(ctx context.Context, id int64) (mailproof.Fingerprint, error) {
