@@ -187,6 +187,9 @@ func TestSorter(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("limit %d: not sorted", limit)
 		}
+		if len(s.runs) > 6*manyRuns {
+			t.Errorf("limit %d: %d files side by side", limit, len(s.runs))
+		}
 		if err := s.close(); err != nil {
 			t.Error(err)
 		}

@@ -35,8 +35,12 @@ type sorter struct {
 type ref struct{ piece, at, key, end uint32 }
 
 const (
-	// defaultRun is the memory of one sorter's run in octets.
+	// defaultRun is the memory of one sorter's run in octets. Of many millions of
+	// records there would be so many runs that their files, which are read side by
+	// side, were too many: with each manyRuns of them a run is twice as large, up to
+	// eight times.
 	defaultRun = 8 << 20
+	manyRuns   = 64
 	// pieceSize is the size of a piece of the arena; a record that is longer has
 	// a piece of its own.
 	pieceSize = 256 << 10
@@ -58,7 +62,7 @@ func (s *sorter) add(key, value []byte) error {
 	*p = append(append(*p, key...), value...)
 	s.refs = append(s.refs, ref{uint32(s.filled), uint32(at), uint32(at + len(key)), uint32(len(*p))})
 	s.size += len(key) + len(value)
-	if s.size+len(s.refs)*refSize < s.limit {
+	if s.size+len(s.refs)*refSize < s.limit<<min(len(s.runs)/manyRuns, 3) {
 		return nil
 	}
 	return s.spill()
